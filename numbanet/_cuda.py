@@ -1,8 +1,8 @@
 """The only module that accesses `numba.cuda`: it compiles and launches kernels, and explains why a GPU cannot be used.
 
-The module `numba.cuda` is provided by NVIDIA's package `numba-cuda` if it is installed (by the extras `cuda12` and `cuda13`),
-and otherwise by its successor `numba-cuda-mlir` or, if neither of them is installed, by Numba's built-in CUDA target. If the
-environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides `numba.cuda`.
+The module `numba.cuda` comes from NVIDIA's package `numba-cuda` if the package is installed (the extras `cuda12` and `cuda13`
+install it). Otherwise `numba.cuda` comes from the successor `numba-cuda-mlir` or, if neither package is installed, from Numba's
+built-in CUDA target. If the environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides `numba.cuda`.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class _SimulatedCuda:
             return getattr(_provided, name)
 
     def default_stream(self) -> Any:
-        """Returns a stream without work, because the simulator has finished a kernel when the launch returns."""
+        """Returns a CUDA stream without work, because in the simulator a kernel has finished when its launch returns."""
         return _provided.stream()
 
 
@@ -76,7 +76,7 @@ NUMBA_CUDA = getattr(cuda, "implementation", "Built-in") == "NVIDIA" and not SIM
 
 
 def provider() -> str:
-    """Returns the name of the implementation that provides `numba.cuda`, in a form for users."""
+    """Returns the name of the package or simulator that provides `numba.cuda`, for messages to users."""
     implementation = getattr(cuda, "implementation", "Built-in")
     if _MLIR:
         return f"numba-cuda-mlir {_cuda_mlir.version()}"
@@ -95,9 +95,10 @@ _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default
 
 @contextlib.contextmanager
 def launching_on(stream: Any) -> Iterator[None]:
-    """Returns a context manager. Within the context, the kernels that `configured` returns are launched on `stream`.
+    """Returns a context manager.
 
-    If `stream` is a graph builder, the kernels are recorded in its graph instead of launched.
+    Returns a context manager, within which the kernels that `configured` returns are launched on the CUDA stream `stream`. If
+    `stream` is a graph builder, the kernels are not launched, but recorded in the builder's CUDA graph.
     """
     token = _stream.set(stream)
     try:
@@ -114,9 +115,10 @@ def configured(kernel: Any, grid: Any, block: Any, shared_bytes: int = 0) -> Any
 
 
 def wait(stream: Any = None) -> None:
-    """Waits until the work in a CUDA stream has finished. If `stream` is None, waits for the default stream.
+    """Waits until the work in a CUDA stream has finished.
 
-    CUDA's default stream waits for all blocking streams. Work in non-blocking streams may continue.
+    If `stream` is None, waits for CUDA's default stream, and thereby for the work in all blocking streams, but not for the work
+    in non-blocking streams.
     """
     stream = cuda.default_stream() if stream is None else stream
     synchronize = getattr(stream, "sync", None) or stream.synchronize  # the names of the method in cuda.core and in numba.cuda
@@ -124,9 +126,10 @@ def wait(stream: Any = None) -> None:
 
 
 def overload_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.overload`, but only for kernels. In the simulator, kernels call the Python function.
+    """Works like `numba.extending.overload`, but only for kernels.
 
-    If numba-cuda-mlir compiles the kernels, `_cuda_mlir` replaces `function` by the function of the module math instead.
+    In the simulator, kernels call the Python function `function`. If numba-cuda-mlir compiles the kernels, the module
+    `_cuda_mlir` replaces `function` with the function of the same name in the module math.
     """
     if SIMULATED or _MLIR:
         return lambda implementation: implementation
@@ -135,7 +138,10 @@ def overload_on_gpu(function: Callable) -> Any:
 
 
 def callable_in_kernels(loop: Any) -> Any:
-    """Returns a CPU loop in a form that kernels can call. In the simulator, the result is the uncompiled Python function."""
+    """Returns a compiled loop for the CPU in a form that CUDA kernels can call.
+
+    In the simulator, the result is the loop's uncompiled Python function.
+    """
     return getattr(loop, "py_func", loop) if SIMULATED else loop
 
 
@@ -154,7 +160,7 @@ def recompiled(kernel: Any, function: Callable) -> Any:
 
 
 def intrinsic_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.intrinsic`, but for kernels. The simulator does not support intrinsics."""
+    """Works like `numba.extending.intrinsic`, but for CUDA kernels. The simulator does not support intrinsics."""
     return getattr(cuda.extending, "intrinsic", intrinsic)(function)
 
 

@@ -129,9 +129,9 @@ def numba_cuda() -> str | None:
 
 
 def driver_cuda() -> tuple[int, int] | None:
-    """Returns the newest CUDA version that the driver supports, or None.
+    """Returns the newest CUDA version that the driver supports, or None if the driver library is missing or fails.
 
-    The driver library reports this version even without a GPU.
+    The driver library reports a version even without a GPU.
     """
     version = ctypes.c_int()
     try:
@@ -143,7 +143,7 @@ def driver_cuda() -> tuple[int, int] | None:
 
 
 def parsed_cuda(version: int) -> tuple[int, int]:
-    """Converts a CUDA version, which the driver reports as an integer, to a pair: 13010 becomes (13, 1)."""
+    """Converts a CUDA version from the driver's integer to a pair of major and minor version: 13010 becomes (13, 1)."""
     return version // 1000, version % 1000 // 10
 
 

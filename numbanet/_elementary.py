@@ -71,10 +71,10 @@ def _log1p_on_cpu(x):
 
 @intrinsic
 def _power_of_2(typingctx, raised):
-    """Returns 2^n for an integer n with -bias < n <= bias.
+    """Returns 2^n for an integer n with -bias < n <= bias, where bias is the exponent bias of the number format.
 
-    The argument raised is n + 1.5 * 2^mantissa + bias, where mantissa is the number of mantissa bits. The low bits of `raised`
-    are n + bias.
+    The argument `raised` is the number n + 1.5 * 2^mantissa + bias, where mantissa is the number of mantissa bits. The low bits
+    of the number `raised` are the integer n + bias, which is the exponent field of 2^n.
     """
     mantissa, bits = np.finfo(raised.name).nmant, ir.IntType(raised.bitwidth)
 
@@ -88,8 +88,8 @@ def _power_of_2(typingctx, raised):
 def _binade(typingctx, u):
     """Returns k and 4 / 2^k, where u = 2^k * m > 0 and 0.75 <= m < 1.5.
 
-    The function adds 1 to the highest bit of the mantissa. If the mantissa of u is 1.5 or more, the addition carries into the
-    exponent.
+    The function adds 1 to the highest bit in the mantissa field of u. If the mantissa of u is 1.5 or more, this addition also
+    adds 1 to the exponent of u.
     """
     info, bits = np.finfo(u.name), ir.IntType(u.bitwidth)
 
@@ -109,7 +109,7 @@ def _binade(typingctx, u):
 def polynomial(coefficients: Sequence[float]) -> Any:
     """Returns a compiled function of x that computes sum_k c_k x^k by Horner's rule, where c_k are the coefficients.
 
-    The function contains no loop, so that LLVM can vectorise the loops that call it.
+    The returned function contains no loop, so that LLVM can vectorise the loops that call the function.
     """
 
     @intrinsic
@@ -141,8 +141,8 @@ def functions(number: type, log_2: tuple[float, float], exp_series: Sequence[flo
     number : type
         The dtype of the arguments: np.float32 or np.float64.
     log_2 : pair of float
-        Two numbers whose sum is log(2). `log_2[0]` has so few bits that its product with any exponent n is exact (W. J. Cody
-        and W. Waite, Software Manual for the Elementary Functions, 1980).
+        Two numbers whose sum is log(2). The number `log_2[0]` has so few bits that its product with any exponent n is exact
+        (Cody and Waite, Software Manual for the Elementary Functions, 1980).
     exp_series : sequence of float
         The coefficients of a polynomial in r that approximates (e^r - 1 - r) / r^2 for |r| <= log(2) / 2. The first coefficient
         is the constant term.

@@ -1,4 +1,4 @@
-"""Imports optional packages when they are needed. If a package is missing, the error message says what to install."""
+"""Imports optional packages when a function needs them. If a package is missing, the error message says what to install."""
 
 import importlib
 import importlib.util
@@ -51,9 +51,9 @@ def imported(module: str, extra: str) -> Any:
 
 
 def installing(extra: str) -> str:
-    """Returns the command that installs an extra's packages for this Python interpreter.
+    """Returns the command that installs the packages of a numbanet extra for this Python interpreter.
 
-    The command lists the packages themselves instead of the extra, because numbanet may not have been installed from a package
+    The command lists the packages instead of the extra's name, because numbanet may not have been installed from a package
     index.
     """
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable or "python"
@@ -62,5 +62,8 @@ def installing(extra: str) -> str:
 
 
 def packages(extra: str) -> str:
-    """Returns an extra's packages as arguments of `pip install`. If `extra` is not an extra of numbanet, returns `extra`."""
+    """Returns the packages of a numbanet extra as arguments of `pip install`.
+
+    If numbanet has no extra of this name, returns `extra`, which then is the name of a package.
+    """
     return " ".join(f'"{name}"' if set(name) & set("[<>=") else name for name in REQUIREMENTS.get(extra, (extra,)))

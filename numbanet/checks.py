@@ -1,7 +1,7 @@
 """Functions that check one argument.
 
-If the argument is valid, the function returns its value as a Python type; otherwise the function raises an error that names the
-argument.
+A function such as `integer` returns the value of a valid argument as a Python type. For an invalid argument, the function
+raises an error that names the argument.
 """
 
 import difflib
@@ -101,7 +101,7 @@ def none_is_default(target: Target) -> Target:
 
 
 def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
-    """Issues a warning that names the line that called numbanet. If standard error is closed, no exception is raised."""
+    """Issues a warning that points to the line that called numbanet. If standard error is closed, no exception is raised."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "numbanet":
         level, frame = level + 1, frame.f_back
@@ -205,7 +205,7 @@ def suggestion(value: Any, known: Iterable[str]) -> str:
 
 
 def _folded(name: str) -> str:
-    """Returns a name in lower case and without separators. A name that consists only of separators is unchanged."""
+    """Returns a name in lower case and without separators. A name that consists only of separators is returned unchanged."""
     return "".join(filter(str.isalnum, name.lower())) or name
 
 
@@ -215,18 +215,18 @@ def count(number: int, noun: str) -> str:
 
 
 def quantity(value: float) -> str:
-    """Returns a quantity with four significant digits, and with all digits before the decimal point: 0.1235, 12.35, 123457."""
+    """Returns a quantity as text with four digits, or with more digits if its integer part has more: 0.1235, 12.35, 123457."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def listed(names: Iterable[Any], most: int = 20) -> str:
-    """Returns the first `most` names, separated by commas for an error message, and the number of further names."""
+    """Returns text for an error message: the first `most` names, separated by commas, and the number of further names."""
     names = list(names)
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> str:
-    """Returns rows of texts as lines with aligned columns; every text is at the right end of its column."""
+    """Formats rows of strings as lines of text with right-aligned columns."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

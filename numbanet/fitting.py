@@ -45,7 +45,8 @@ class Samples(NamedTuple):
     def options(self, n_out: int, sharded: bool) -> dict[str, Any]:
         """Returns the checked arguments that change targets and sample weights, as JSON values to compare with a checkpoint.
 
-        If each process has its own samples, validation_split is left out, because it may differ between the processes.
+        If each process has its own samples, the result does not contain validation_split, which may differ between the
+        processes.
         """
         of_classes = self.class_weight
         if of_classes is not None and not isinstance(of_classes, str):
@@ -132,8 +133,8 @@ def train_pass(
 ) -> dict[str, float]:
     """Trains for one pass over the samples, without shuffling them, and returns the loss and the accuracy.
 
-    If batch_size is None, all samples form one batch. sample_weight is not scaled, because the sample weights of further calls
-    are unknown.
+    If batch_size is None, all samples form one batch. The sample weights are not scaled to a mean of 1, because the sample
+    weights of further calls are unknown.
     """
     optimizer = optimizer_of(optimizer)
     optimizer.check(model.topology.dtype)
@@ -218,7 +219,7 @@ def _training(
     group: Group,
     checkpoint: Checkpoint | None,
 ) -> Training:
-    """Returns a `Training` object. If the checkpoint file exists, the object continues from the state in the file."""
+    """Returns a `Training` object, which continues from the state in the checkpoint file if this file exists."""
     several = group.communicator.size > 1
     known = conditions(settings, options, data, validation, group.sharded) if checkpoint or several else {}
     processes = _several(model, settings, group, isinstance(data, Data), known) if several else Processes()

@@ -73,8 +73,8 @@ class Network(MultilayerPerceptron):
     Notes
     -----
     On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. `fit`, `evaluate` and `predict`
-    copy larger arrays in chunks, and copy each chunk while the GPU computes with the previous chunk. Chunks do not change any
-    bit of the results. `gradients`, `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit,
+    copy larger arrays in chunks, and copy each chunk while the GPU computes with the previous chunk. The use of chunks changes
+    no bit of the results. `gradients`, `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit,
     `gradients`, `trace` and `train_step` raise MemoryError with the amount of free memory and the batch size that would fit. If
     a call fails on the GPU, the network has the same parameters as before the call; after a failed `fit`, the network has the
     parameters of the last finished epoch. If this process can no longer use the GPU, the error message says so, and
@@ -145,7 +145,7 @@ class Network(MultilayerPerceptron):
         optimizer
             As for `fit`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, which are used without scaling, as in `gradients`.
+            Non-negative weights of the samples, used as in `gradients`, without scaling them to a mean of 1.
 
         Returns
         -------
@@ -171,7 +171,7 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Trains for one pass over the given samples, without shuffling them. Further calls can train on more samples.
+        """Trains for one pass over the samples, without shuffling them. Further calls to `partial_fit` can pass more samples.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class Network(MultilayerPerceptron):
         learning_rate, optimizer
             As for `fit`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, which are used without scaling, as in `gradients`.
+            Non-negative weights of the samples, used as in `gradients`, without scaling them to a mean of 1.
 
         Returns
         -------
@@ -239,7 +239,7 @@ class Network(MultilayerPerceptron):
         x, y : array_like or GPU array
             The inputs and targets of the samples, as for `evaluate`. If y is not given, x must supply batches: x is then an
             object that can be iterated once per epoch, such as a list or a data loader, or a function that returns an iterable
-            for each epoch. Each item is one batch, a tuple (x, y) or (x, y, sample_weight). The order of the batches is kept.
+            for each epoch. Each item of x is one batch, a tuple (x, y) or (x, y, sample_weight); batches are not shuffled.
         epochs : int
             The number of passes over all samples.
         batch_size : int
@@ -266,11 +266,11 @@ class Network(MultilayerPerceptron):
             of the sample's class. Before training, all sample weights are multiplied by one factor, so that their mean over all
             training samples is 1. The gradient of a batch of n samples is 1/n times the sum of each sample's weight times its
             gradient. With sample_weight, the loss of an epoch is the weighted mean over its samples, but the accuracy counts
-            each sample once. If x supplies batches, the sample weights of the batches are used without scaling.
+            each sample once. If x supplies batches, `fit` uses the sample weights in a batch as they are.
         class_weight : dict or "balanced", optional
             A dict that maps class labels to class weights, for cce and for bce with one output. Each training sample has the
-            weight of its class. "balanced" gives all classes the same total weight. "balanced" requires y, because the samples
-            in batches that x supplies cannot be counted before training.
+            class weight of its class. "balanced" gives all classes the same total weight. "balanced" requires y, because the
+            samples in batches that x supplies cannot be counted before training.
         label_smoothing : float
             A number in [0, 1). For cce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing /
             n_out. For bce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing / 2.
@@ -294,8 +294,8 @@ class Network(MultilayerPerceptron):
             Only rank 0 calls the callbacks, prints, and writes the checkpoint.
         sharded : bool
             Whether each process passes only its own samples in x, y, sample_weight and validation_data, so that training uses
-            the samples of all processes together. By default, all processes must pass the same samples. If x supplies batches,
-            each process always passes only its own batches.
+            the samples of all processes together. With sharded=False, the default, all processes must pass the same samples. If
+            x supplies batches, each process always passes only its own batches.
         verbose : {0, 1}
             With verbose=1, `fit` prints a line per epoch and, on a terminal, shows a progress bar during long epochs. With
             verbose=0, `fit` prints nothing.
@@ -374,8 +374,8 @@ class Network(MultilayerPerceptron):
         ------
         ValueError
             The file is damaged, the file does not contain a network, the network uses an activation or a loss that is not in
-            `formulas`, or the functions of an activation or loss differ from the functions when the network was saved. The
-            error message says what is wrong.
+            `formulas`, or the functions of an activation or loss have changed since the network was saved. The error message
+            says what is wrong.
         OSError
             The file cannot be read.
         ModuleNotFoundError

@@ -45,7 +45,7 @@ class MultilayerPerceptron:
 
     @property
     def formulas(self) -> list[Activation | Loss]:
-        """The activations and the loss that you wrote, each once. `load` needs these formulas to load the saved network."""
+        """The activations and the loss that you wrote, each once; `load` needs them to load the saved network."""
         return [formula for formula in self._model.topology.formulas if not formula.is_built_in]
 
     @property
@@ -76,7 +76,7 @@ class MultilayerPerceptron:
 
     @property
     def columns(self) -> list[str] | None:
-        """The column names of the DataFrame on which the network was trained, as a tuple. `save` also saves the names.
+        """The column names of the DataFrame on which the network was trained, as a tuple. `save` also saves the column names.
 
         `columns` is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
         an argument x raise ValueError for a DataFrame with other column names or with the columns in another order. The columns
@@ -165,9 +165,9 @@ class MultilayerPerceptron:
         A GPU array is an array of Numba, CuPy, PyTorch or another library that is stored on a GPU and supports
         `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the GPU array must be
         contiguous in C order and have the network's dtype. If a GPU array names a CUDA stream, the call first waits for the
-        work in this stream. The call returns only after the GPU's default stream has finished. If an array is on a GPU that
-        the network does not use, the call raises ValueError. The rules about GPU arrays apply to all methods with arguments x
-        and y.
+        work in this stream. The call returns only after the work in the GPU's default stream has finished. If an array is on a
+        GPU that the network does not use, the call raises ValueError. The rules about GPU arrays apply to all methods with
+        arguments x and y.
         """
         model, engine = self._model, self._model.engine
         logits = checks.flag("logits", logits)
@@ -234,9 +234,9 @@ class MultilayerPerceptron:
         x, y : array_like or GPU array
             Inputs and targets, as for `evaluate`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, which are used without scaling. With sample weights, the loss is 1/n times the
-            sum of each sample's weight times its loss, and the gradients are 1/n times the sum of each sample's weight times
-            its gradient. For sse, the factor 1/n is omitted.
+            Non-negative weights of the samples, which are used as they are, without scaling them. With sample weights, the loss
+            is 1/n times the sum of each sample's weight times its loss, and the gradients are 1/n times the sum of each
+            sample's weight times its gradient. For sse, the factor 1/n is omitted.
 
         Returns
         -------
@@ -286,11 +286,11 @@ class MultilayerPerceptron:
         return Trace(y_hat=symbols["a"][-1], loss=self._batch_loss(total, data.n), **symbols)
 
     def save(self, path: Location) -> None:
-        """Saves the network with everything that is needed to continue training: parameters, optimizer state and generator.
+        """Saves the network with all that is needed to continue training: parameters, optimizer state and random generator.
 
-        No suffix is added to the path. An existing file is replaced atomically, so that a crash leaves the old file intact. If
-        the path is a symbolic link, the file to which it points is replaced. Devices, pipes, and files with several hard links
-        are written in place.
+        `save` adds no suffix to the path. An existing file is replaced atomically, so that a crash leaves the old file intact.
+        If the path is a symbolic link, the file to which it points is replaced. Devices, pipes, and files with several hard
+        links are written in place.
 
         Parameters
         ----------
@@ -316,8 +316,8 @@ class MultilayerPerceptron:
 
         The model in the file uses ONNX's operator set 17. The input x of the model has the shape (N, n_in), and the output
         y_hat has the shape (N, n_out), where N is the number of samples. If the network has a `table`, the model takes the raw
-        columns of a table instead, and returns answers (see docs/files.md). The metadata of the file contain a description of
-        the network as JSON, under the key numbanet. An existing file is replaced atomically.
+        columns of a table instead of x, and returns classes or numbers (see docs/files.md). The metadata of the file contain a
+        description of the network as JSON, under the key numbanet. An existing file is replaced atomically.
 
         Parameters
         ----------

@@ -11,9 +11,9 @@ decorator       callers                      cached use it for
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
 
-A slice is a number of consecutive training steps, which an engine runs in one call to compiled code. `parts_of` compiles a
-formula of `numbanet.equations` a second time, as an `njit_merged` function. Numba's `overload` and `register_jitable` take
-compiler options instead of a decorator; MERGED contains the options that `njit_merged` uses. The code of `njit_part` and
+An engine runs several consecutive training steps, called a slice, in one call to compiled code. `parts_of` compiles a formula
+of `numbanet.equations` a second time, as an `njit_merged` function. MERGED contains the compiler options of `njit_merged`, for
+Numba's `overload` and `register_jitable`, which take options and cannot take a decorator. The code of `njit_part` and
 `njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
 
 No other module of the package imports `numba.njit`.
@@ -58,7 +58,8 @@ _INLINED = FLAGS | {"forceinline": True}
 def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True) -> Any:
     """Compiles a function as `numba.njit` does, but with the package's compiler flags and the package's `FunctionCache`.
 
-    The cache recognises a function by its place in the source code. A function that is made at run time must not be cached.
+    The cache recognises a function by its module, name, line number and bytecode. Therefore `cached` must be False for a
+    function that is made at run time.
     """
     dispatcher: Any = numba.njit(**flags)(function)
     if config.DISABLE_JIT:  # without compilation, `dispatcher` is the plain Python function
@@ -72,7 +73,7 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
 
 
 def _heard(compile: Callable) -> Callable:
-    """Wraps a dispatcher's method `compile` in `signals_held`, so that Ctrl-C can interrupt the compilation."""
+    """Returns the method `compile` of a function compiled by Numba, wrapped so that Ctrl-C can interrupt the compilation."""
 
     @functools.wraps(compile)
     def compile_(sig: Any) -> Any:
@@ -83,21 +84,22 @@ def _heard(compile: Callable) -> Callable:
 
 
 def types_of(dispatcher: Any, arguments: tuple) -> tuple:
-    """Returns the Numba types of the arguments of a call; an empty tuple if Numba's compiler is disabled."""
+    """Returns the Numba types of a call's arguments, or an empty tuple if Numba's compiler is disabled."""
     return () if config.DISABLE_JIT else tuple(map(dispatcher.typeof_pyval, arguments))
 
 
 def compiled_for(dispatcher: Any, argument_types: tuple) -> Callable:
-    """Returns a function for arguments of the given types only. Compiles the function if necessary.
+    """Returns the dispatcher's machine code for the given argument types, as a function that Python can call.
 
-    The returned function does not determine the types of its arguments, which saves some microseconds per call. Arguments of
-    other types, or arrays that are not contiguous, would make the returned function read wrong memory.
+    Compiles the function if necessary. The returned function does not determine the types of its arguments, which saves some
+    microseconds per call. Arguments of other types, or arrays that are not contiguous, would make the returned function read
+    wrong memory.
     """
     return dispatcher if config.DISABLE_JIT else dispatcher.compile(argument_types)
 
 
 def must_be_compiled(dispatcher: Any, argument_types: tuple) -> bool:
-    """Returns True if a function is neither compiled in this process nor in the compile cache, for the given types."""
+    """Returns True if, for the given types, a function is neither compiled in this process nor stored in the compile cache."""
     if config.DISABLE_JIT or argument_types in dispatcher.overloads:
         return False
     return not dispatcher._cache.holds(argument_types, dispatcher.targetctx.codegen())
@@ -109,17 +111,17 @@ def njit_formula(function: Callable, cached: bool = True) -> Any:
 
 
 def is_dispatcher(function: Any) -> bool:
-    """True if `njit` compiled the function; False for Python functions and for CUDA kernels."""
+    """Returns True if `njit` compiled the function, and False for Python functions and CUDA kernels."""
     return isinstance(function, CPUDispatcher)
 
 
 def recompiled(dispatcher: Any, function: Callable) -> Any:
-    """Compiles a function, which is made at run time, with the compiler flags of a function that `njit` compiled."""
+    """Compiles `function`, which was made at run time, with the compiler flags of the compiled function `dispatcher`."""
     return njit(function, _INLINED if dispatcher.targetoptions.get("forceinline") else FLAGS, cached=False)
 
 
 class _PartLibrary(JITCodeLibrary):
-    """The LLVM code of a function that `njit_part` compiles. The code is optimised only after it is linked into the caller.
+    """The LLVM code of a function that `njit_part` compiles. LLVM optimises the code only after linking it into a caller.
 
     Numba's default library would generate optimised machine code for the function itself, and again for each of its callers.
     """
@@ -138,7 +140,10 @@ class _PartLibrary(JITCodeLibrary):
         return self
 
     def set_env(self, name: str, env: Any) -> None:
-        """Does nothing. A function that `njit_part` compiles needs no environment object, because Python never calls it."""
+        """Does nothing.
+
+        Python never calls a function that `njit_part` compiles, so that the function needs no environment object.
+        """
 
 
 # The compiler passes that the functions of an engine do not need. The first six passes rewrite closures, `with` blocks, `raise`
@@ -163,7 +168,7 @@ _UNNEEDED = {
 
 
 class _EntryCompiler(Compiler):
-    """Compiles a function without the passes in _UNNEEDED, which saves about a tenth of the time."""
+    """Compiles a function without Numba's compiler passes in _UNNEEDED, which saves about a tenth of the time."""
 
     def define_pipelines(self):
         pipelines = super().define_pipelines()
@@ -215,7 +220,7 @@ def njit_merged(function: Callable) -> Any:
 
 
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
-    """Compiles formulas a second time, with `njit_merged`, for callers in compiled code.
+    """Compiles formulas a second time, with `njit_merged`, for callers that are compiled functions.
 
     LLVM inlines the second versions into the callers. The second versions compile faster than the first versions of the
     formulas, because the second versions have no wrappers for calls from Python.
@@ -238,7 +243,10 @@ def collection_paused() -> Iterator[None]:
 
 
 class _FirstCompilation(event.Listener):
-    """Reports the first compilation in this process. Numba sends no event for a function that is loaded from the cache."""
+    """Writes a message to standard error when the first compilation in this process starts.
+
+    Numba sends no event for a function that is loaded from the cache.
+    """
 
     reported = False
 

@@ -23,12 +23,12 @@ _HASH_BYTES = hashlib.sha256().digest_size
 
 
 class FunctionCache(NullCache):
-    """Caches the machine code of one function in a file for each combination of argument types and processor.
+    """Caches the machine code of one function: one file for each combination of argument types and processor.
 
-    Numba's own cache raises an exception if a file is damaged or cannot be written, does not notice a flipped bit in machine
-    code, and unpickles files of other users. `FunctionCache` instead ignores a file that is damaged or that another user could
-    have written; Numba then compiles the function again, and the cache replaces the file. If no file can be written, each
-    process compiles the function.
+    Numba's own cache raises an exception if a cache file is damaged or cannot be written, does not notice a flipped bit in
+    machine code, and unpickles files of other users. `FunctionCache` instead ignores a file that is damaged or that another
+    user could have written; Numba then compiles the function again, and the cache replaces the file. If no cache file can be
+    written, each process compiles the function again.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ class FunctionCache(NullCache):
         return None
 
     def holds(self, sig: Any, codegen: Any) -> bool:
-        """Returns True if there is a file for the argument types `sig`. The file may be damaged."""
+        """Returns True if there is a cache file for the argument types `sig`, even if the file is damaged."""
         folder = cache_folder()
         return folder is not None and self._file(folder, self._key(sig, codegen)).exists()
 
     def save_overload(self, sig: Any, cres: Any) -> None:
-        """Writes a compiled function to its file. Does nothing if there is no cache folder or if writing fails."""
+        """Writes a compiled function to its cache file. Does nothing if there is no cache folder or if writing fails."""
         folder = cache_folder()
         if folder is None or cres.library.has_dynamic_globals:  # code with addresses of this process cannot be cached
             return
@@ -77,7 +77,7 @@ class FunctionCache(NullCache):
 
 
 def _read(path: Path) -> bytes:
-    """Returns the content of a cache file. The file begins with the content's SHA-256 hash, which the function checks.
+    """Returns the content of a cache file. The file begins with the SHA-256 hash of its content; `_read` checks the hash.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _read(path: Path) -> bytes:
     PermissionError
         The file is not a regular file, or a user other than root and the current user could have written it.
     ValueError
-        The content does not have the hash that the file contains.
+        The hash in the file is not the hash of the content.
     """
     with open(os.open(path, _READ), "rb") as file:
         status = os.fstat(file.fileno())
@@ -99,7 +99,7 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Atomically replaces a file with a new one that contains the content's hash and the content.
+    """Atomically replaces the file `path` with a new file that contains the hash of `content`, followed by `content`.
 
     Only the current user can write the new file, whatever the umask is.
     """

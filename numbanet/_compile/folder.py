@@ -1,4 +1,4 @@
-"""Finds the folder of the compile cache, checks who can write to it, and removes folders of other numbanet versions."""
+"""Finds the compile cache's folder, checks who can write to it, and removes the cache folders of other numbanet versions."""
 
 import contextlib
 import functools
@@ -23,11 +23,12 @@ MODE = 0o755  # permissions of new folders: all users can read them, so that all
 
 
 def _stamp(package: Path) -> str | None:
-    """Returns a hash of all modules of a package and of the compilers' versions, or None if the modules cannot be read.
+    """Returns a hash of a package's modules and the versions of Python, Numba and llvmlite, or None if a module cannot be read.
 
-    Numba's own cache checks only the file that contains the compiled function. If a formula is edited, a loop in another file
-    that calls the formula would keep its old machine code (numba issues 1833 and 8396). In an installation without sources, the
-    function hashes the .pyc files. If the package was imported from an archive, the function finds no files and returns None.
+    Numba's own cache checks only the file that contains the compiled function. Therefore, after a formula is edited, a loop
+    that calls the formula from another file would keep its old machine code (numba issues 1833 and 8396). In an installation
+    without sources, `_stamp` hashes the .pyc files. If the package was imported from an archive, `_stamp` finds no files and
+    returns None.
     """
     stamp, found = hashlib.sha256(), False
     stamp.update(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
@@ -50,11 +51,11 @@ _STAMP = _stamp(Path(__file__).parents[1])
 
 @functools.cache
 def cache_folder() -> Path | None:
-    """Returns the existing folder of the compile cache, or None if no folder can be used.
+    """Returns the folder of the compile cache, which exists, or None if no folder can be used.
 
-    The function tries to use a folder in NUMBA_CACHE_DIR, in XDG_CACHE_HOME, and in ~/.cache, in this order, and creates the
-    folder if necessary. A folder that exists must be readable, but need not be writable. A relative path, or a folder that
-    other users can write to, causes a warning and is not used.
+    `cache_folder` tries a folder in NUMBA_CACHE_DIR, in XDG_CACHE_HOME, and in ~/.cache, in this order, and creates the folder
+    if necessary. A folder that exists already must be readable, but need not be writable. If a path is relative, or if other
+    users can write to the folder, `cache_folder` warns and does not use the folder.
     """
     for base in _bases() if _STAMP else ():
         try:
@@ -108,7 +109,7 @@ def _make(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Removes the folders of other versions beside `folder`, except the KEPT folders that were used most recently."""
+    """Removes the cache folders of other numbanet versions beside `folder`, except the KEPT most recently used folders."""
     others = [other for other in folder.parent.iterdir() if re.fullmatch("[0-9a-f]{16}", other.name) and other != folder]
     used = {other: other.lstat().st_mtime for other in others}
     for rank, other in enumerate(sorted(others, key=lambda other: -used[other])):
@@ -137,7 +138,7 @@ def _open_to_others(folder: Path) -> Path | None:
 
 
 def _is_foreign_parent(status: os.stat_result) -> bool:
-    """Returns True if another user could replace the subfolders of a folder with this status.
+    """Returns True if another user could replace the subfolders of a folder. `status` is the result of os.stat for the folder.
 
     In a folder with the sticky bit, such as /tmp, only the owner of a subfolder can replace the subfolder. The owner of / is
     trusted like root, because in a container that an unprivileged user runs, the system's folders may have an owner other than
@@ -149,7 +150,10 @@ def _is_foreign_parent(status: os.stat_result) -> bool:
 
 
 def is_foreign(status: os.stat_result) -> bool:
-    """Returns True if a user other than root and the current user owns, or can write to, a file or folder with this status."""
+    """Returns True if a user other than root and the current user owns, or can write to, a file.
+
+    `status` is the result of os.stat for the file or folder.
+    """
     return hasattr(os, "geteuid") and (status.st_uid not in (0, os.geteuid()) or _is_writable_by_others(status))
 
 
@@ -165,7 +169,7 @@ def _is_writable_by_others(status: os.stat_result) -> bool:
 def _is_group_of_one(number: int) -> bool:
     """Returns True if a group contains only the current user and has the user's name.
 
-    Many systems create a group for each user.
+    Many systems create such a group for each user.
     """
     import grp  # imported here, because Windows does not have this module
     import pwd

@@ -14,8 +14,8 @@ class _Signals(event.Listener):
     """Stores the signals that arrive during a compilation, and calls their handlers between two passes of the compiler.
 
     Within a pass, LLVM calls Python functions through ctypes. If a signal handler raised an exception, such as
-    KeyboardInterrupt, in such a function, ctypes would print and discard the exception, and LLVM would not get the function's
-    result.
+    KeyboardInterrupt, in a function that LLVM calls, ctypes would print and discard the exception, and LLVM would not get the
+    function's result.
     """
 
     def __init__(self):
@@ -40,7 +40,10 @@ class _Signals(event.Listener):
             self.handlers[number](number, frame)
 
     def on_start(self, event: Any) -> None:
-        """Calls the handlers of pending signals before each pass, because waiting for the compilation could take seconds."""
+        """Calls the handlers of the signals that have arrived, before each compiler pass.
+
+        The whole compilation may take seconds.
+        """
         if threading.current_thread() is threading.main_thread():
             self.handle()
 
@@ -48,9 +51,9 @@ class _Signals(event.Listener):
         pass
 
     def release(self) -> None:
-        """Restores the original handlers, and calls the handlers of pending signals.
+        """Restores the original signal handlers, and calls the handlers of the signals that arrived during the compilation.
 
-        The original handler of a signal is not restored if a new handler has been set for the signal in the meantime.
+        The original handler of a signal is not restored if a new handler was set for the signal during the compilation.
         """
         self.held = False
         for number, handler in self.handlers.items():
@@ -64,9 +67,10 @@ _holding = False
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Returns a context manager for a compilation, within which signal handlers run only when they can safely raise exceptions.
+    """Returns a context manager for a compilation.
 
-    Outside the main thread, the context manager does nothing, because Python calls signal handlers only in the main thread.
+    Within the context, signal handlers run only when they can safely raise exceptions. Outside the main thread, the context
+    manager does nothing, because Python calls signal handlers only in the main thread.
     """
     global _holding
     if _holding or threading.current_thread() is not threading.main_thread():

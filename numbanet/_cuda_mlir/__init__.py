@@ -1,11 +1,13 @@
 """Lets numba-cuda-mlir, the successor of numba-cuda, compile numbanet's kernels.
 
 numba-cuda-mlir does not use Numba. Therefore numba-cuda-mlir knows neither the functions that `numba.njit` has compiled, nor
-Numba's overloads. `MlirCuda.jit` replaces such functions in the Python code of a kernel: a function of `njit` by a device
-function with the same Python code, and a function of `numbanet._elementary` by the function of the module math.
+Numba's overloads. In the Python code of a kernel, `MlirCuda.jit` therefore replaces a function compiled by `njit` with a device
+function that has the same Python code, and replaces a function of `numbanet._elementary` with the function of the same name in
+the module math.
 
-The kernels of the reference rung are written in plain Python, and work. The kernels of the fast rung do not work: they use
-functions that generate LLVM code with llvmlite (`engines/cuda/memory/device.py`), but numba-cuda-mlir generates MLIR.
+The kernels for kernels="reference" are written in plain Python, and work with numba-cuda-mlir. The kernels for kernels="fast"
+do not work with numba-cuda-mlir: they use functions that generate LLVM code with llvmlite (`engines/cuda/memory/device.py`),
+but numba-cuda-mlir generates MLIR.
 """
 
 import functools
@@ -32,7 +34,7 @@ def version() -> str | None:
 
 
 class MlirCuda:
-    """A replacement for the module `numba.cuda`: `jit` is numbanet's own, and all other names come from numba-cuda-mlir."""
+    """A replacement for the module `numba.cuda`: only `jit` is numbanet's own, all other names come from numba-cuda-mlir."""
 
     implementation = "numba-cuda-mlir"
 
@@ -53,7 +55,7 @@ class MlirCuda:
 
 
 class Kernel:
-    """A kernel or a device function, which is passed to numba-cuda-mlir at its first use, when all its globals are defined."""
+    """A kernel or device function, which is handed to numba-cuda-mlir at its first use, when all its globals are defined."""
 
     def __init__(self, provider: MlirCuda, function: Callable, options: dict[str, Any]):
         self.provider, self.py_func, self.options = provider, function, options
@@ -63,12 +65,15 @@ class Kernel:
         return self.dispatcher[configuration]
 
     def recompiled(self, function: Callable) -> "Kernel":
-        """Returns a kernel or device function with the same options, and with the code of another function."""
+        """Returns a kernel or device function with the code of `function` and the compiler options of this object."""
         return Kernel(self.provider, function, self.options)
 
     @functools.cached_property
     def dispatcher(self) -> Any:
-        """The dispatcher of numba-cuda-mlir. The option lto lets the linker inline device functions, as in numba-cuda."""
+        """The dispatcher object of numba-cuda-mlir, which compiles and calls the function.
+
+        The option lto lets the linker inline device functions, as in numba-cuda.
+        """
         return self.provider._cuda.jit(lto=True, **self.options)(_rebuilt(self.py_func, self.provider))
 
 
@@ -78,7 +83,7 @@ def _device_function(function: Callable, provider: MlirCuda) -> Any:
 
 
 def _rebuilt(function: Any, provider: MlirCuda) -> Callable:
-    """Returns a function with the same code, which calls only functions that numba-cuda-mlir can compile."""
+    """Returns a function with the same code as `function`, which calls only functions that numba-cuda-mlir can compile."""
     names = dict(function.__globals__)
     for name in set(_names_in(function.__code__)) & names.keys():
         names[name] = _compilable(names[name], provider)
@@ -102,7 +107,7 @@ def _names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _lower_type(extending: Any) -> None:
-    """Teaches numba-cuda-mlir the function `type`, as in type(z)(1), for which it infers types but generates no code."""
+    """Makes numba-cuda-mlir generate code for the function `type`, as in type(z)(1); without this, it only infers the types."""
     from numba_cuda_mlir.numba_cuda import types as mlir_types
 
     @extending.lower_builtin(type, mlir_types.Any)

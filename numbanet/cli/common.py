@@ -23,7 +23,7 @@ STANDARD = "-"  # this file name stands for standard input or output
 
 
 class DataSet(NamedTuple):
-    """A data set that subcommands know by name: its loader, noun for samples, default options for training, and image shape."""
+    """A data set that has a name on the command line: its loader, its default training options, and the shape of its images."""
 
     load: Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]
     images: str
@@ -48,7 +48,7 @@ DATA_SETS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose error message shows the help text of the wrong argument instead of a list of all options."""
+    """A command-line parser whose error messages show the help of the wrong argument instead of a list of all options."""
 
     def error(self, message: str) -> NoReturn:
         """Prints the message, the help of the arguments that the message names, and a hint on --help; exits with status 2."""
@@ -154,7 +154,7 @@ def add_metrics_option(parser: argparse._ActionsContainer) -> None:
 
 
 def read_array(path: str, name: str = "x") -> NDArray[Any]:
-    """Reads the samples x (n, n_in) from a text, NPY or NPZ file, or the array `name` from an NPZ file; - is standard input."""
+    """Reads x (n, n_in) from a text, NPY or NPZ file, or the array `name` from an NPZ file; the path - is standard input."""
     known = "a .csv, .npy or .npz file" if name == "x" else f"an .npz file with x and {name}"
     refused = f"cannot read {path!r}{checks.suggestion(path, DATA_SETS)}: DATA must be {', '.join(DATA_SETS)}, or {known}"
     if path != STANDARD and not Path(path).exists() and Path(path).suffix.lower() not in (".csv", ".npy", ".npz"):
@@ -176,7 +176,7 @@ def read_array(path: str, name: str = "x") -> NDArray[Any]:
 
 
 def refuse_overwriting(output: str, *inputs: str) -> None:
-    """Raises ValueError if the file to write is one of the files to read; data sets and - are not files."""
+    """Raises ValueError if the file to write is one of the files to read; the names of data sets and - do not count."""
     for path in inputs:
         if Path(output).exists() and Path(path).exists() and Path(output).samefile(path):
-            raise ValueError(f"{output} is the file to read: choose another file to write to")
+            raise ValueError(f"{output} is the file to read: choose another name for the file to write")

@@ -1,4 +1,4 @@
-"""The subcommand `numbanet evaluate`: computes the loss and the metrics of a saved network on other data."""
+"""The subcommand `numbanet evaluate`: computes the loss and the metrics of a saved network on the data that the user names."""
 
 import argparse
 import json
@@ -20,7 +20,8 @@ EXAMPLES = """examples:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the subcommand `evaluate` and its options."""
-    evaluate = add_command(commands, "evaluate", _evaluate, "evaluate a saved network on other data", EXAMPLES)
+    summary = "compute the loss and the metrics of a saved network on a table or on arrays"
+    evaluate = add_command(commands, "evaluate", _evaluate, summary, EXAMPLES)
     evaluate.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     add_samples(evaluate)
     add_metrics_option(evaluate)

@@ -24,7 +24,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--plan",
         type=sizes,
         metavar="N,N[,N...]",
-        help="show instead how a network with layers of these sizes (the input size first) would be trained on a GPU, and why",
+        help="show only how a network with layers of these sizes (the input size first) would be trained on a GPU, and why",
     )
     about.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="samples per update for --plan (default: %(default)s)"
@@ -48,7 +48,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
-    """Returns the way to train a network, and the reason, for this machine's GPU or for each of several known GPUs."""
+    """Returns how and why a network would be trained on this machine's GPU or, without a usable GPU, on known GPUs."""
     known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"

@@ -106,7 +106,9 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
     table = read_rows(options, encoding, target=False)
     ids = {name: [text or "" for text in table.column(name).strings] for name in options.id or ()}
     if target.name in ids:
-        raise ValueError(f"--id names {target.name!r}, which is the column of the predictions")
+        raise ValueError(
+            f"--id names {target.name!r}, but the predictions are written to the column {target.name!r}: leave this name out"
+        )
     ignore = (*(options.ignore or ()), *ids)
     y_hat = network.predict(encoding.x(table, network.dtype, ignore=ignore, unknown=options.unknown))
     columns: dict[str, list[float]] = {}
@@ -132,7 +134,7 @@ def _shortest(values: NDArray[np.floating]) -> list[float]:
 
 
 def _rounded(values: list[float], resolution: float) -> list[float]:
-    """Rounds numbers to about a tenth of the positive number `resolution`."""
+    """Rounds numbers to a precision of about a tenth of the positive number `resolution`."""
     digits = 1 - math.floor(math.log10(resolution))
     return [round(value, digits) for value in values]
 

@@ -28,8 +28,8 @@ class Problem(NamedTuple):
     watched : tuple of (x, y), optional
         The samples whose loss and metrics are measured after each epoch.
     held_out : tuple of (x, y), optional
-        The samples on which the final loss and metrics are computed. If early stopping or a schedule depends on the loss,
-        `held_out` and `watched` have no samples in common.
+        The samples on which the final loss and metrics are computed. If early stopping or a schedule depends on the loss on
+        `watched`, `held_out` and `watched` have no samples in common.
     loss : str
         Name of the loss.
     n_out : int
@@ -41,7 +41,8 @@ class Problem(NamedTuple):
     summary : str
         Lines that describe the data and are printed before training.
     measured : Table, optional
-        The rows that a report of a table describes: the rows of `held_out` or, if no rows are held out, the rows of `x`.
+        The rows of the table on which a report measures the network: the rows of `held_out` or, if no rows are held out, the
+        rows of `x`.
     """
 
     x: NDArray[Any]

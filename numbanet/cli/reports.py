@@ -34,7 +34,7 @@ def check_pictures(options: argparse.Namespace, *inputs: str) -> None:
         from numbanet.pages import refuse_other_names
 
         if options.report == STANDARD:
-            raise ValueError("--report - is not possible: name a file that ends in .html")
+            raise ValueError("--report - is not possible, because a report needs a file: name a file that ends in .html")
         refuse_other_names(options.report)
     if curves is not None and not curves.lower().endswith(IMAGES):
         raise ValueError(f"cannot write {curves!r}: let the name end in {', '.join(IMAGES[:-1])} or {IMAGES[-1]}")
@@ -61,9 +61,9 @@ def write_report(
     options : Namespace
     network : Network
     samples : tuple of (x, y)
-        The samples on which the network is measured: arrays, or a table and None.
+        The samples on which the network is measured: two arrays, or a table as x and None as y.
     noun : str
-        The words for the samples, such as "held-out rows".
+        The words with which the report calls the samples, such as "held-out rows".
     history, settings
         As for `numbanet.pictures.report`.
     """
@@ -92,7 +92,7 @@ def write_curves(options: argparse.Namespace, history: History) -> None:
     if options.curves is None:
         return
     if not len(history):
-        print(f"the training has no finished epoch, so that {options.curves} was not written", file=sys.stderr)
+        print(f"{options.curves} was not written, because the training finished no epoch", file=sys.stderr)
         return
     from numbanet.pictures import save_curves
 

@@ -37,7 +37,7 @@ def add_table_options(parser: argparse._ActionsContainer) -> None:
         type=names,
         metavar="TEXT[,...]",
         help="strings that mean a missing value, in addition to the empty cell (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
-        "NULL, null, None; a string such as NA that is the only one of them in a column of strings is a value)",
+        "NULL, null, None; if a column of strings contains only one of them, such as NA, this string is a value)",
     )
     parser.add_argument(
         "--header",
@@ -113,7 +113,7 @@ def read_rows(options: argparse.Namespace, encoding: tables.Encoding, *, target:
 
 
 def report_dropped(table: tables.Table, complete: tables.Table) -> None:
-    """Prints on standard error how many rows of a table were left out."""
+    """Prints on standard error how many rows of a table were left out because of missing values."""
     if complete.rows < table.rows:
         print(f"{table.rows - complete.rows} of {table.rows} rows have a missing value and are left out", file=sys.stderr)
 
@@ -132,7 +132,7 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
 def samples_of(
     encoding: tables.Encoding | None, options: argparse.Namespace
 ) -> tuple[NDArray[Any], NDArray[Any], tables.Table | None]:
-    """Returns x and y of a network for `options.data`: rows of a table, held-out images, or arrays in an NPZ file.
+    """Reads x and y for a network from `options.data`: rows of a table, held-out images, or arrays in an NPZ file.
 
     Parameters
     ----------

@@ -21,13 +21,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     trace = add_command(commands, "trace", _trace, "show every value of one training step of a saved network", EXAMPLES)
     trace.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     add_samples(trace)
-    trace.add_argument("--rows", type=int, default=1, metavar="N", help="use the first N rows (default: %(default)s)")
+    trace.add_argument("--rows", type=int, default=1, metavar="N", help="trace the first N rows (default: %(default)s)")
     trace.add_argument(
         "--learning-rate",
         type=float,
         default=0.01,
         metavar="ETA",
-        help="for a page: learning rate of the update (default: %(default)s)",
+        help="for an .html file: learning rate of the update (default: %(default)s)",
     )
     trace.add_argument(
         "-o", "--output", metavar="FILE", help="file to write: .html, .json or .npz; without this option, print the values"

@@ -142,8 +142,8 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
         "--early-stopping",
         type=int,
         metavar="N",
-        help="stop after N epochs without a lower loss on samples that are set aside for this purpose: a fifth of the training "
-        "images, or the fraction --validation-split of the table rows that are not held out",
+        help="stop after N epochs without a lower loss on samples that are set aside for this purpose: of images, a fifth of "
+        "the training images; of a table, the fraction --validation-split of the rows that are not held out",
     )
     training.add_argument(
         "--class-weight",
@@ -307,7 +307,7 @@ def _by_index(
 
 
 def _measured(problem: Problem) -> tuple[int, str]:
-    """Returns the number of samples on which the final figures are computed, and the words that name these samples."""
+    """Returns the number of samples on which the final loss and metrics are computed, and the words that name these samples."""
     if not problem.held_out:
         return len(problem.y), "training rows"
     return len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"
@@ -333,7 +333,7 @@ def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimize
 
 
 def _described(options: argparse.Namespace, optimizer: Optimizer) -> str:
-    """Returns the optimizer and its constants in words, without the constants that have no effect, because they are 0."""
+    """Returns the optimizer and its constants in words, without constants that are 0 and therefore have no effect."""
     eta = optimizer.learning_rate if options.learning_rate is None else options.learning_rate
     constants = {"learning rate": eta, **{name.replace("_decay", " decay"): value for name, value in asdict(optimizer).items()}}
     name = OPTIMIZER_NAMES.get(str(options.optimizer), str(options.optimizer))

@@ -60,7 +60,7 @@ def _array(file: BinaryIO | gzip.GzipFile, most: int) -> NDArray[Any]:
     while chunk := file.read(min(CHUNK_BYTES, needed + 1 - len(content))):
         content += chunk
         if len(content) > most:
-            raise ValueError(f"its content inflates to more than {most} bytes: decompress the file")
+            raise ValueError(f"the content of the file inflates to more than {most} bytes: decompress the file")
     if len(content) != needed:
         present = len(content) if len(content) < needed else "more"
         raise ValueError(

@@ -1,1 +1,1 @@
-"""Trains one network in several processes: they communicate, divide the samples, and keep the same parameters."""
+"""Trains one network in several processes, which divide the samples among themselves and keep equal parameters."""

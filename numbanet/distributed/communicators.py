@@ -140,7 +140,7 @@ class MPICommunicator:
         self._exchange(flat, self._all.Bcast)
 
     def barrier(self) -> None:
-        """Waits until all processes have called this method. While one process compiles, the waiting processes use no core."""
+        """Waits until all processes have called this method. A process that waits long uses no CPU core."""
         request, start = self._all.Ibarrier(), time.monotonic()  # MPI's `Barrier` would occupy a core however long it waits
         while not request.Test():
             if time.monotonic() - start > AWAKE_SECONDS:
@@ -223,7 +223,7 @@ class Share(NamedTuple):
 
     @classmethod
     def of(cls, node: Any) -> "Share":
-        """Computes the share of this process. All processes of `node`, a machine's MPI communicator, must call `of`."""
+        """Computes this process's share of the CPUs. All processes of `node`, a machine's MPI communicator, must call `of`."""
         own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         of_all = node.allgather(sorted(own))
         cores, quota = sum(1 / sum(core in others for others in of_all) for core in own), cpu_quota()
@@ -237,7 +237,7 @@ class Share(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """The warning for a machine with more processes than CPUs."""
+        """The text of the warning about more processes than CPUs on a machine."""
         return (
             f"{self.processes} processes share {self.cpus:g} CPU{'' if self.cpus == 1 else 's'} of this machine, and slow each "
             f"other down: start at most {max(1, int(self.cpus))} on this machine, with the option -n of mpiexec, or a single "
@@ -250,7 +250,7 @@ _together: MPICommunicator | None = None
 
 
 def end_all(report: Callable[[], None], status: int = 1) -> None:
-    """Calls `report`, which prints an error, and ends all processes, because the other processes would wait.
+    """Calls `report`, which prints an error, and ends all processes, which would otherwise wait for this process.
 
     If there is only one process, the function only calls `report`.
     """
@@ -262,7 +262,7 @@ def end_all(report: Callable[[], None], status: int = 1) -> None:
     with contextlib.redirect_stderr(io.StringIO()) as reported:
         report()
     print(
-        f"rank {_together.rank} of {_together.size} ends the others:\n{reported.getvalue()}",
+        f"rank {_together.rank} of {_together.size} ends all processes:\n{reported.getvalue()}",
         end="",
         file=sys.stderr,
         flush=True,

@@ -1,4 +1,4 @@
-"""Keeps the processes that train one network in the same state. Only rank 0 prints, writes files, and decides when to stop."""
+"""Keeps all processes that train one network in equal states. Only rank 0 prints, writes files, and decides when to stop."""
 
 import json
 import zlib
@@ -39,7 +39,7 @@ class Agreement:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Converts SystemExit to RuntimeError, because SystemExit would end this process silently while the others wait."""
+        """Converts SystemExit to RuntimeError, because SystemExit would end this process silently while others wait for it."""
         try:
             yield
         except SystemExit as end:
@@ -48,7 +48,7 @@ class Agreement:
             ) from end
 
     def begin(self, training: "Training") -> None:
-        """Compares the arguments with the arguments of rank 0, copies the state of rank 0, and compiles the training step.
+        """Compares this process's arguments with rank 0's, copies the state of rank 0, and compiles the training step.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class Agreement:
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
         """Copies the logs of rank 0, and returns whether rank 0 requests to stop training.
 
-        If rank 0 has callbacks, the parameters of rank 0 are also copied, because the callbacks may have changed them.
+        If rank 0 has callbacks, this process also copies the parameters of rank 0, which the callbacks may have changed.
 
         Raises
         ------

@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
 
 def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> Part:
-    """Returns the part of process `rank` if every process has all samples. The part contains about 1/size of each batch."""
+    """Returns the `Part` of process `rank` if every process has all samples. The part contains about 1/size of each batch."""
     starts = np.arange(0, order.size, batch_size)
     sizes = np.minimum(batch_size, order.size - starts)
     firsts, lasts = starts + sizes * rank // size, starts + sizes * (rank + 1) // size
@@ -51,7 +51,7 @@ def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> P
 
 
 def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank: int) -> Part:
-    """Returns the part of process `rank` if each process has its own samples.
+    """Returns the `Part` of process `rank` if each process has its own samples.
 
     counts[r] is the number of samples of process r. Each batch contains the same fraction of the samples of every process.
     """
@@ -64,7 +64,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
 
 
 class Exchange:
-    """Adds up the numbers, and joins the arrays, of all processes.
+    """Adds up the numbers, and joins the arrays, that all processes pass.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ class Exchange:
         return counts
 
     def sums(self, *numbers: float) -> list[float]:
-        """Returns a list with the sum of each number over all processes."""
+        """Returns a list: for each argument, the sum of the numbers that all processes pass for this argument."""
         sums = np.array(numbers, np.float64)
         self.communicator.sum(sums)
         return sums.tolist()
 
     def total(self, totals: Totals) -> Totals:
-        """Returns the numbers of samples, the losses and the numbers of correct outputs, each summed over all processes."""
+        """Adds up the totals of all processes: the numbers of samples, the losses, and the numbers of correct outputs."""
         samples, loss, hits = self.sums(*totals)
         return Totals(int(samples), loss, hits)
 

@@ -1,9 +1,10 @@
 """Puts formulas that users wrote into the loops and kernels of the engines.
 
-The loops of `numbanet.equations` call `phi`, `d_phi`, `loss_term` and `d_loss_term`, which select a formula by its kind. For a
-network with formulas of a user, this module compiles the same loops and kernels again, and replaces these four functions with
-functions that also know the user's formulas. The code of the loops and kernels does not change. A loop or kernel that calls
-none of the four functions, directly or through other functions, is not compiled again.
+The loops of `numbanet.equations` call `phi`, `d_phi`, `loss_term` and `d_loss_term`, which select a formula by its kind (an
+integer constant). For a network with formulas of a user, this module compiles the loops and kernels again, with functions that
+also know the user's formulas in place of these four functions. The Python code of the loops and kernels does not change. A loop
+or kernel that calls none of the functions `phi`, `d_phi`, `loss_term` and `d_loss_term`, directly or through other functions,
+is not compiled again.
 """
 
 import functools
@@ -22,13 +23,13 @@ MOST_LOOPS = 32 * MOST_BINDINGS  # number of compiled loops that are kept
 
 
 class Binding:
-    """The loops and kernels of a network, with the formulas of the user.
+    """Provides the loops and kernels of a network with the formulas that the user wrote.
 
     Parameters
     ----------
     own : dict
-        Maps each function of `numbanet.equations` that is replaced to the function that replaces it. If `own` is empty, loops
-        and kernels are used unchanged.
+        Maps each function of `numbanet.equations` that is replaced to its replacement. If `own` is empty, the network uses the
+        package's loops and kernels as they are.
     """
 
     def __init__(self, own: dict[Any, Any]):
@@ -37,7 +38,7 @@ class Binding:
         self.lock = threading.RLock()
 
     def __call__(self, function: Any) -> Any:
-        """Returns a loop or kernel that calls the replacements in `own`, directly and through other functions.
+        """Returns a version of a loop or kernel that calls the replacements in `own`, directly and through other functions.
 
         If `function` calls none of the replaced functions, the result is `function` itself.
         """
@@ -61,13 +62,16 @@ class Binding:
         )
 
     def _value(self, value: Any) -> Any:
-        """Returns the value of a variable that a function reads. A value that is a function of the package is bound."""
+        """Returns the value of a variable that a function reads.
+
+        If the value is a function of the package, returns the function's version with the user's formulas.
+        """
         return self(value) if isinstance(_plain(value), types.FunctionType) and _is_of_the_package(_plain(value)) else value
 
 
 @functools.lru_cache(MOST_LOOPS)  # networks with the same activations, but different losses, share loops that compute no loss
 def _replaced(function: Any, new_globals: tuple[tuple[str, Any], ...], new_cells: tuple[tuple[int, Any], ...]) -> Any:
-    """Compiles a function again, with other functions as values of some of its global variables and of its closure."""
+    """Compiles a function again, with new values for some of its global variables and of its closure variables."""
     plain, cells = _plain(function), dict(new_cells)
     closure = tuple(types.CellType(cells.get(k, cell.cell_contents)) for k, cell in enumerate(plain.__closure__ or ())) or None
     globals_ = plain.__globals__ | dict(new_globals)
@@ -82,7 +86,7 @@ UNBOUND = Binding({})  # a binding that replaces no function
 
 
 def _plain(function: Any) -> Any:
-    """Returns the Python function from which a compiled function was made; other values are returned as they are."""
+    """Returns the Python function from which a compiled function was made. Returns any other value as it is."""
     return getattr(function, "py_func", getattr(function, "fn", function))
 
 
@@ -91,13 +95,13 @@ def _is_of_the_package(function: types.FunctionType) -> bool:
 
 
 def _names_of(code: types.CodeType) -> set[str]:
-    """Returns the names of the global variables, and of attributes, that a function and its inner functions use."""
+    """Returns the names of the global variables and attributes that a function and its inner functions use."""
     inner = [_names_of(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return set(code.co_names).union(*inner)
 
 
 def binding_of(topology: Topology) -> Binding:
-    """Returns the binding of the formulas that a network uses; networks with the same formulas share their compiled loops."""
+    """Returns the `Binding` for a network's formulas; networks with the same formulas share their compiled loops."""
     return _binding(topology.own_activations, topology.own_loss, topology.sizes[-1] if topology.own_loss else 0)
 
 
@@ -113,7 +117,7 @@ def _binding(own_activations: tuple[Activation, ...], own_loss: Loss | None, out
 
 @functools.lru_cache(MOST_BINDINGS)
 def _of_activations(own: tuple[Activation, ...]) -> dict[Any, Any]:
-    """Returns a dict that maps `phi` and `d_phi` to the functions that replace them."""
+    """Returns a dict that maps the functions `phi` and `d_phi` to replacements that also know the user's activations."""
     phi, d_phi = activations.phi, activations.d_phi
     for kind, activation in enumerate(own, start=OWN_ACTIVATION):
         phi, d_phi = _phi_with(phi, kind, activation.phi), _d_phi_with(d_phi, kind, activation.d_phi)
@@ -122,7 +126,7 @@ def _of_activations(own: tuple[Activation, ...]) -> dict[Any, Any]:
 
 @functools.lru_cache(MOST_BINDINGS)
 def _of_loss(own: Loss, by: int) -> dict[Any, Any]:
-    """Returns a dict that maps `loss_term` and `d_loss_term` to the functions that replace them."""
+    """Returns a dict that maps the functions `loss_term` and `d_loss_term` to replacements that also know the user's loss."""
     return {
         losses.loss_term: _loss_term_with(losses.loss_term, own.loss, by),
         losses.d_loss_term: _loss_term_with(losses.d_loss_term, own.d_loss, by),
@@ -157,7 +161,7 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
 
 
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
-    """Returns a function that computes own_term / (n * by) for the kind `OWN_LOSS`, and calls `loss_term` for other kinds."""
+    """Returns a function that computes own_term / (n * by) if its kind is OWN_LOSS, and calls `loss_term` for other kinds."""
 
     def loss_term_(kind, n, y, y_hat):
         if kind == OWN_LOSS:

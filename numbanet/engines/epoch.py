@@ -1,4 +1,4 @@
-"""Defines the class `Epoch`: one pass over the training samples, with their order, the batches, and the rates of each step."""
+"""Defines `Epoch`, one pass over the training samples: the order of the samples, the batches, and the rates of each step."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ RATES = 4
 
 
 class BatchShare(NamedTuple):
-    """One process's part of each batch of an epoch, and a function that adds up the gradients of all processes.
+    """The part of each batch that one of several processes computes, and a function that adds up the processes' gradients.
 
     Parameters
     ----------
@@ -164,7 +164,10 @@ def _batch_sizes(count: int, batch_size: int) -> NDArray[np.integer]:
 
 @functools.lru_cache(256)
 def _constant_rates(count: int, batch_size: int, eta: float) -> NDArray[np.float64]:
-    """Returns the table of rates of an epoch whose rule does not correct the bias. The caller must not change the table."""
+    """Returns the table of rates (see `rates_of`) for an epoch with a rule other than Adam and AdamW.
+
+    The caller must not change the table.
+    """
     return rates_of(_batch_sizes(count, batch_size), eta, PLAIN, 1)
 
 

@@ -28,7 +28,7 @@ class Pace:
         """Adapts the number of samples in the next slice, so that the next slice takes about SLICE_SECONDS.
 
         `samples` is the number of samples in the last slice, and `seconds` is the time that the last slice took. The new number
-        of samples is 0.1 to 8 times the old number.
+        of samples is between 0.1 and 8 times the old number.
         """
         factor = SLICE_SECONDS * samples / max(seconds, 1e-9) / self.samples
         self.samples = max(1, int(self.samples * min(max(factor, 0.1), 8.0)))
@@ -45,7 +45,7 @@ class Totals(NamedTuple):
         Sum of the samples' losses. Each loss is multiplied by the sample's weight, but not divided by the number n of samples.
     hits : int or float
         Number of correct outputs. With the loss cce, the predicted class counts as the only output of a sample. If `evaluate`
-        receives sample weights, each correct output counts as much as its sample's weight.
+        receives sample weights, each correct output counts with the weight of its sample.
     """
 
     samples: int
@@ -54,11 +54,14 @@ class Totals(NamedTuple):
 
 
 class NotFiniteError(ValueError):
-    """Raised by an engine that has found inf or nan in the inputs x. The call has not changed the parameters."""
+    """Raised by an engine that has found inf or nan in the inputs x.
+
+    The call that raises the error has not changed the parameters.
+    """
 
 
 class Engine(Protocol):
-    """Holds the parameters of one network on a device (CPU or GPU), and computes with them on this device.
+    """Holds the parameters of one network on a device (CPU or GPU), and performs the network's computations there.
 
     In all methods, `x` is an array of shape (n, n_in), and `y` is an array of shape (n, n_out). `x` and `y` must have been
     returned by `upload`.
@@ -67,7 +70,8 @@ class Engine(Protocol):
     ----------
     finds_not_finite : bool
         Whether the methods search `x` for inf and nan while they compute, and raise NotFiniteError. The method `train_epoch`
-        searches `x` only in an epoch of one batch. If `finds_not_finite` is False, the caller must search `x` before the call.
+        searches `x` only if the epoch consists of one batch. If `finds_not_finite` is False, the caller must search `x` before
+        the call.
     """
 
     finds_not_finite: bool
@@ -143,19 +147,19 @@ class Engine(Protocol):
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         """Updates the parameters once for every batch of the epoch.
 
-        Yields the totals since the start of the epoch, several times during the epoch and once at its end. The speed of the
-        machine changes the number of yields, but neither the last totals nor the parameters. If several processes share the
-        batches, the engine yields after each step, and the last totals count only the samples of this process.
+        Yields the totals (`Totals`) since the start of the epoch, several times during the epoch and once at its end. The
+        number of yields depends on the speed of the machine; the last totals and the parameters do not. If several processes
+        share the batches, the engine yields after each step, and the last totals count only the samples of this process.
 
         If an exception interrupts training, the engine may yield once more before it raises the exception. The last totals
-        before an exception contain the number of samples in the completed steps. While the engine waits at a yield, callbacks
-        and other threads may call any method.
+        yielded before an exception contain the number of samples in the completed steps. While the engine waits at a yield,
+        callbacks and other threads may call any method.
         """
         ...
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
         """Returns a dict with the keys "z", "a" and "delta".
 
-        The value of each key is a list with one array of the batch per layer.
+        The value of each key is a list that contains, for each layer, the array of the batch's values.
         """
         ...

@@ -83,7 +83,10 @@ class CudaLoops:
 
     @staticmethod
     def upload(array: Any) -> Any:
-        """Copies a NumPy array to the GPU, and returns the copy. A GPU array is returned unchanged."""
+        """Copies a NumPy array to the GPU, and returns the copy.
+
+        If `array` is on the GPU already, `upload` returns the array itself.
+        """
         return cuda.to_device(array) if isinstance(array, np.ndarray) else array
 
     @staticmethod
@@ -124,12 +127,15 @@ class CudaLoops:
 
     @staticmethod
     def wait() -> None:
-        """Waits until all kernels and copies in the default stream are complete. The loops use no other stream."""
+        """Waits until all kernels and copies in the default stream are complete.
+
+        The kernels of the loops use no stream other than the default stream.
+        """
         wait()
 
 
 class Moments:
-    """The optimizer's state: moments, which are arrays of the same length as the parameter vector, initialised with 0.
+    """The optimizer's state: arrays, called moments, that have the length of the parameter vector and are initialised with 0.
 
     Parameters
     ----------
@@ -156,9 +162,9 @@ class Moments:
         return [self.loops.download(array) for array in self.first(count)]
 
     def write(self, moments: list[NDArray[np.floating]]) -> None:
-        """Overwrites the first `len(moments)` moments.
+        """Overwrites the values of the first `len(moments)` moments.
 
-        The arrays are not replaced, because recorded CUDA graphs refer to them.
+        The arrays that hold the moments remain, because recorded CUDA graphs refer to these arrays.
         """
         for moment, array in zip(moments, self.first(len(moments)), strict=True):
             self.loops.copy(np.ascontiguousarray(moment, self.dtype), array)
@@ -170,7 +176,7 @@ def totals_of(
     """Returns the sum of the samples' losses, and the sum of the samples' numbers of correct outputs.
 
     `loss_of_sample` and `hits_of_sample` are arrays of shape (n,) on the device of `loops`. If the sample weights `weights` are
-    given, each correct output counts as much as its sample's weight. The losses must already be multiplied by the sample
+    given, each correct output counts with the weight of its sample. The losses must already be multiplied by the sample
     weights.
     """
     loss, hits = loops.download(loss_of_sample), loops.download(hits_of_sample)

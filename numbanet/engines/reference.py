@@ -207,13 +207,16 @@ class ReferenceEngine:
         return x
 
     def _drop(self, key: int, first: int, l: int, rows) -> None:
-        """Applies the dropout of layer l to `rows`. Layers are counted from 0. The first row is sample `first` of the epoch."""
+        """Applies the dropout of layer l to `rows`. Layers are counted from 0.
+
+        The first row of `rows` belongs to the sample with the index `first` within the epoch.
+        """
         if p := self.topology.dropout_rates[l]:
             limit, scale = limit_and_scale(p, self.topology.dtype)
             self.loops.run(dropout.drop, np.uint64(key), l + 1, scale, limit, first, rows)
 
     def _loss_of_samples(self, y, layers, loss_of_sample, weight=None) -> None:
-        """Writes the loss of each sample, multiplied by the sample's weight, but not divided by n."""
+        """Writes the loss of each sample to `loss_of_sample`, multiplied by the sample's weight, but not divided by n."""
         loss_kind, n = self.topology.loss_kind, self.topology.dtype.type(1)
         if loss_kind == CCE:
             self.loops.run(losses.cce_loss, n, y, layers["z"][-1], *layers["sums"][-1], loss_of_sample)
@@ -225,7 +228,7 @@ class ReferenceEngine:
             self.loops.run(losses.weigh, weight, loss_of_sample.reshape(-1, 1))
 
     def _hits_of_samples(self, y, layers, hits_of_sample) -> None:
-        """Writes the number of correct outputs of each sample, which the function `samples.hits` counts."""
+        """Writes the number of correct outputs of each sample, as the loop `samples.hits` counts them, to `hits_of_sample`."""
         self.loops.run(samples.hits, self.topology.loss_kind, y, layers["a"][-1], hits_of_sample)
 
     def _logit(self, layers):
@@ -294,7 +297,7 @@ class ReferenceEngine:
         return deltas
 
     def _descend(self, rule: Rule, *rates: float) -> None:
-        """Updates all parameters once with the rule, from their gradients.
+        """Updates all parameters once by the update rule `rule`, from the gradients in `self.gradients`.
 
         `rates` contains the learning rate eta of the step, and Adam's bias-corrected eta_t and epsilon_t.
         """

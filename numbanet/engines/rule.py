@@ -10,7 +10,7 @@ GRADIENT_DESCENT, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)
 
 
 class Kind(NamedTuple):
-    """The properties of a kind of update rule that engines need to know, apart from its formula.
+    """The properties of a kind of update rule, such as Adam, that engines need to know in addition to its formula.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ class Rule(NamedTuple):
         Whether epsilon_t of the rules ADAM and ADAMW is epsilon * sqrt(1 - beta_2^t), so that epsilon is added to sqrt(v_hat).
         If `corrects_epsilon` is False, epsilon_t is epsilon, which is added to sqrt(v).
     decay_batch : int
-        If `decay_batch` is 0, `weight_decay` is the weight-decay factor of all batches. Otherwise, the weight-decay factor of a
-        batch of n samples is weight_decay * decay_batch / n.
+        If `decay_batch` is 0, `weight_decay` is the weight-decay factor of all batches. If `decay_batch` is not 0, the
+        weight-decay factor of a batch of n samples is weight_decay * decay_batch / n.
     """
 
     kind: int = GRADIENT_DESCENT
@@ -73,7 +73,7 @@ class Rule(NamedTuple):
     decay_batch: int = 0
 
     def for_batch(self, n: int) -> "Rule":
-        """Returns the rule whose `weight_decay` is the factor for batches of n samples; see `decay_batch`."""
+        """Returns the rule for batches of n samples, in which `weight_decay` is the factor that `decay_batch` specifies."""
         if self.decay_batch in (0, n):
             return self
         return self._replace(weight_decay=self.weight_decay * self.decay_batch / n)

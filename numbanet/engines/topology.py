@@ -35,7 +35,7 @@ OWN_ACTIVATION, OWN_LOSS = len(ACTIVATIONS), len(LOSSES)
 class Topology:
     """The layer sizes, the activation functions and the loss of a network.
 
-    `Topology` does not check the values; `numbanet.inputs` has checked the values before.
+    `Topology` does not check its values, because the functions of `numbanet.inputs` check them before.
 
     Parameters
     ----------
@@ -68,18 +68,18 @@ class Topology:
 
     @cached_property
     def own_activations(self) -> tuple[Activation, ...]:
-        """The activation functions that are not on the sheet, in an order that does not depend on the order of the layers."""
+        """The activation functions that are not on the formula sheet, in an order independent of the order of the layers."""
         own = (formula for formula in self.formulas if isinstance(formula, Activation))
         return tuple(sorted(own, key=lambda formula: formula.name))
 
     @cached_property
     def own_loss(self) -> Loss | None:
-        """The loss, if it is not on the sheet; otherwise None."""
+        """The loss, if it is not on the formula sheet; otherwise None."""
         return next((formula for formula in self.formulas if isinstance(formula, Loss)), None)
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
-        """For each layer, the integer constant of its activation function, which the loops take as an argument."""
+        """For each layer, the integer constant, such as RELU, that stands for the activation function in calls of the loops."""
         own = {activation.name: kind for kind, activation in enumerate(self.own_activations, start=OWN_ACTIVATION)}
         return tuple((ACTIVATIONS | own)[name] for name in self.activations)
 
@@ -91,7 +91,7 @@ class Topology:
 
     @cached_property
     def loss_kind(self) -> int:
-        """The integer constant of the loss, which the loops take as an argument."""
+        """The integer constant, such as MSE, that stands for the loss in calls of the loops."""
         return OWN_LOSS if self.own_loss else LOSSES[self.loss]
 
     @cached_property

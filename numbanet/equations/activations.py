@@ -110,7 +110,7 @@ def d_leaky_relu(z, epsilon):
 
 @njit_formula
 def phi(kind, epsilon, z):
-    """Returns a = phi(z), where `kind` selects phi and is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """Returns a = phi(z); `kind` (IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU) says which function phi is."""
     if kind == SIGMOID:
         return sigmoid(z)
     if kind == TANH:
@@ -124,7 +124,7 @@ def phi(kind, epsilon, z):
 
 @njit
 def d_phi(kind, epsilon, z, a):
-    """Returns da/dz of a = phi(z), where `kind` selects phi and is IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU."""
+    """Returns da/dz of a = phi(z); `kind` (IDENTITY, SIGMOID, TANH, RELU or LEAKY_RELU) says which function phi is."""
     if kind == SIGMOID:
         return d_sigmoid(a)
     if kind == TANH:
@@ -184,9 +184,10 @@ def d_activation_cuda(kind, epsilon, z, a, da_dz):
 def exp_difference(z, z_max):
     """Returns e^(z - z_max) to full precision, for z <= z_max.
 
-    z - z_max is rounded to a float d. The rounding error `lost` is at most half a unit in the last place (ulp) of d, which is
-    much if d is large. The algorithm TwoSum (Knuth, The Art of Computer Programming, volume 2, 4.2.2) computes `lost` exactly.
-    Then e^(z - z_max) = e^d * e^lost, and e^lost equals 1 + lost except for rounding, because `lost` is tiny.
+    The CPU or GPU rounds z - z_max to a floating-point number d. The rounding error `lost` is at most half a unit in the last
+    place (ulp) of d, which is too much to ignore if d is large. The algorithm TwoSum (Knuth, The Art of Computer Programming,
+    volume 2, 4.2.2) computes `lost` exactly. The result e^(z - z_max) is e^d * e^lost, and e^lost equals 1 + lost except for
+    rounding, because `lost` is tiny.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max
@@ -198,7 +199,7 @@ def exp_difference(z, z_max):
 
 @njit
 def softmax_sum(z, z_max, others):
-    """Computes z_max and `others` in sum_k e^(z_k - z_max) = 1 + others, for every sample s.
+    """Computes z_max and `others` so that sum_k e^(z_k - z_max) = 1 + others, for every sample s.
 
     z_max is the largest z_k, and `others` is the sum of all terms except the term of z_max. Reads z (n, n_out). Writes `z_max`
     and `others`, both (n,). Twin: softmax_sum_cuda.
@@ -218,7 +219,7 @@ def softmax_sum(z, z_max, others):
 
 @cuda.jit
 def softmax_sum_cuda(z, z_max, others):
-    """Computes z_max and `others` in sum_k e^(z_k - z_max) = 1 + others, with one thread per sample s. Twin: softmax_sum."""
+    """Computes z_max and `others` with sum_k e^(z_k - z_max) = 1 + others, with one thread per sample s. Twin: softmax_sum."""
     s = cuda.grid(1)
     if s < z.shape[0]:
         k_max = 0
@@ -294,7 +295,7 @@ def softmax_jacobian_cuda(a, da_dz):
 def softmax_logit(z, u):
     """Computes u_i = z_i - log(sum_{k != i} e^z_k), so that softmax(z)_i = sigmoid(u_i), for every sample s and neuron i.
 
-    The layer must have at least two neurons. Reads z (n, n_out). Writes u (n, n_out). Twin: softmax_logit_cuda.
+    The softmax layer must have at least two neurons. Reads z (n, n_out). Writes u (n, n_out). Twin: softmax_logit_cuda.
     """
     for s in range(u.shape[0]):
         for i in range(u.shape[1]):

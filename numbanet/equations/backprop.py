@@ -93,8 +93,8 @@ def d_softmax_logit(z_j, z_i, u_i, i, j):
 def softmax_logit_error(dl_du, z, u, delta):
     """Computes delta_j = sum_i dL/du_i du_i/dz_j, for softmax with BCE, for every sample s and neuron j.
 
-    The loop softmax_logit computes u, for which softmax(z)_i = sigmoid(u_i). For BCE, dL/du_i is therefore 1/n (a_i - y_i).
-    Reads dl_du, z and u, each (n, n_out). Writes delta (n, n_out). Twin: softmax_logit_error_cuda.
+    The loop softmax_logit computes u, for which softmax(z)_i = sigmoid(u_i). For BCE, dL/du_i is 1/n (a_i - y_i), because a_i =
+    sigmoid(u_i). Reads dl_du, z and u, each (n, n_out). Writes delta (n, n_out). Twin: softmax_logit_error_cuda.
     """
     for s in range(delta.shape[0]):
         for j in range(delta.shape[1]):

@@ -1,8 +1,8 @@
 """Activation functions and losses that are not on the cheat sheet, each followed by its derivative.
 
-The loops of the modules `activations` and `losses` compute these formulas, too. For a network that uses one of the formulas,
-the engines put the formula into the loops (see `numbanet.engines.binding`). The loss of a batch of n samples is 1/n times the
-sum over the samples and outputs, as for MSE.
+The loops of the modules `activations` and `losses` compute the formulas of this module, too: for a network that uses one of the
+formulas, the engines put the formula into these loops (see `numbanet.engines.binding`). The loss of a batch of n samples is 1/n
+times the sum over the samples and outputs, as for MSE.
 """
 
 import math
@@ -16,7 +16,7 @@ from numbanet.equations.activations import sigmoid, tanh
 
 @njit_formula
 def silu(z):
-    """Returns a = z / (1 + e^-z). For z < 0, a is z e^(z/2) e^(z/2) / (1 + e^z), because a tiny e^z has few digits."""
+    """Returns a = z / (1 + e^-z). For z < 0, a is z e^(z/2) e^(z/2) / (1 + e^z), because a subnormal e^z has few digits."""
     zero, one, two = type(z)(0), type(z)(1), type(z)(2)
     root = exp(-abs(z) / two)
     return (z * root * root if z < zero else z) / (one + root * root)
@@ -49,7 +49,7 @@ def gelu(z):
 
 @njit_formula
 def d_gelu(z):
-    """Returns da/dz = Phi(z) + z e^(-z^2 / 2) / sqrt(2 pi). If z^2 overflows, the second term is 0."""
+    """Returns da/dz = Phi(z) + z e^(-z^2 / 2) / sqrt(2 pi). If z^2 overflows, the second term of this sum is 0."""
     two, largest = type(z)(2), type(z)(1e4)
     bounded = min(max(z, -largest), largest)
     return normal_distribution(z) + bounded * exp(-bounded * bounded / two) / type(z)(math.sqrt(2 * math.pi))
@@ -74,7 +74,10 @@ def gelu_tanh(z):
 
 @njit_formula
 def d_gelu_tanh(z):
-    """Returns da/dz = s + z s (1 - s) du/dz, with s = 1 / (1 + e^-u). For |z| > 10^4, the second term is 0."""
+    """Returns da/dz = s + z s (1 - s) du/dz, where u is `gelu_tanh_exponent(z)` and s = 1 / (1 + e^-u).
+
+    For |z| > 10^4, the second term of this sum is 0.
+    """
     one, largest = type(z)(1), type(z)(1e4)
     bounded = largest if z > largest else (-largest if z < -largest else z)
     u, slope = gelu_tanh_exponent(z), type(z)(GELU_FACTOR) * (one + type(z)(3 * 0.044715) * bounded * bounded)
@@ -106,14 +109,14 @@ SELU_LAMBDA, SELU_PRODUCT = 1.0507009873554804934, 1.7580993408473768599  # lamb
 
 @njit_formula
 def selu(z):
-    """Returns a, which is lambda alpha (e^z - 1) for z <= 0 and lambda z for z > 0. NaN stays NaN."""
+    """Returns a: lambda alpha (e^z - 1) for z <= 0, else lambda z, with SELU's constants lambda and alpha. NaN stays NaN."""
     below = type(z)(SELU_PRODUCT) * expm1(z)
     return below if z <= type(z)(0) else type(z)(SELU_LAMBDA) * z
 
 
 @njit_formula
 def d_selu(z):
-    """Returns da/dz, which is lambda alpha e^z for z <= 0 and lambda for z > 0. NaN stays NaN."""
+    """Returns da/dz: lambda alpha e^z for z <= 0, else lambda, with SELU's constants lambda and alpha. NaN stays NaN."""
     below = type(z)(SELU_PRODUCT) * exp(z)
     return type(z)(SELU_LAMBDA) if z > type(z)(0) else below
 
@@ -226,7 +229,7 @@ def d_mae(y, y_hat):
 
 @njit_formula
 def huber(y, y_hat, delta=1.0):
-    """Returns n times one term of L, for e = y_i - y_hat_i: e^2 / 2 if |e| <= delta, else delta (|e| - delta / 2)."""
+    """Returns n times one term of L: e^2 / 2 if |e| <= delta, else delta (|e| - delta / 2), where e = y_i - y_hat_i."""
     half, bound = type(y)(0.5), type(y)(delta)
     error = abs(y - y_hat)
     return half * error * error if error <= bound else bound * (error - half * bound)
@@ -289,7 +292,7 @@ def d_poisson(y, y_hat):
 
 @njit_formula
 def quantile(y, y_hat, q=0.5):
-    """Returns n times one term of L, for e = y_i - y_hat_i: q e if e > 0, else (q - 1) e."""
+    """Returns n times one term of L: q e if e > 0, else (q - 1) e, where e = y_i - y_hat_i."""
     level = type(y)(q)
     error = y - y_hat
     return level * error if error > type(y)(0) else (level - type(y)(1)) * error

@@ -1,8 +1,8 @@
 """Gradient descent, w <- w - eta dL/dw and b <- b - eta dL/db, and the optimizers derived from gradient descent.
 
 Each loop updates a flat vector of parameters: all or some of the weights w and biases b. Some optimizers keep a state for each
-parameter: a velocity, or two moments. An optimizer's state is initialised with 0. In most equations, w stands for all
-parameters.
+parameter: a velocity, or two moments. An optimizer's state is initialised with 0. In most equations of this module, w stands
+for any parameter, weight or bias.
 """
 
 import math
@@ -193,7 +193,7 @@ def weight_decay_cuda(eta, decay, parameters):
 def clip_scale(most, squares):
     """Returns min(1, most / |g|), where g is the vector of all gradients, and the argument `squares` is |g|^2.
 
-    If g is multiplied by the returned factor, its norm is at most `most`.
+    If g is multiplied by the returned factor, the norm of g is at most `most`.
     """
     norm = math.sqrt(squares)
     return most / norm if norm > most else type(most)(1)

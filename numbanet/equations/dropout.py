@@ -2,7 +2,8 @@
 
 Dropout was introduced by Srivastava et al., 2014, JMLR 15:1929-1958. The counter-based random generator Philox 4x32-10 (Salmon
 et al., 2011, doi:10.1145/2063384.2063405) computes a random number from the indices of a sample s, a neuron j and a layer l.
-The same neurons therefore drop out on every device, with any number of threads.
+Because the random number depends only on the key and these indices, the same neurons drop out on every device, with any number
+of threads.
 """
 
 import numpy as np
@@ -39,10 +40,11 @@ def random_number(key, sample, neuron, layer):
 
 @njit
 def dropped(scale, limit, number, value):
-    """Returns value / (1 - p), or 0 if `number` is less than `limit`. The argument scale is 1 / (1 - p); limit is p * 2^32.
+    """Returns value / (1 - p), or 0 if `number` is less than `limit`.
 
-    In the forward pass, the function maps the activation a_j to the next layer's input x_j. In the backward pass, the function
-    maps dL/dx_j to dL/da_j.
+    The argument `scale` is 1 / (1 - p), and `limit` is p * 2^32, where p is the probability that a neuron drops out. In the
+    forward pass, the function maps the activation a_j to the next layer's input x_j. In the backward pass, the function maps
+    dL/dx_j to dL/da_j.
     """
     return scale * value if number >= limit else type(value)(0)
 

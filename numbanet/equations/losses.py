@@ -57,7 +57,7 @@ def bce(n, y, y_hat):
 def d_bce(n, y, y_hat):
     """Returns dL/dy_hat_i = -1/n (y_i / y_hat_i - (1 - y_i) / (1 - y_hat_i)).
 
-    The function computes a single fraction, to avoid cancellation.
+    The function computes dL/dy_hat_i as a single fraction, to avoid cancellation.
     """
     return (y_hat - y) / (y_hat * (type(y)(1) - y_hat) * type(y)(n))
 
@@ -81,7 +81,7 @@ def bce_from_z(n, y, z):
 
 @njit_formula
 def log_softmax_sum(others):
-    """Returns log sum_k e^(z_k - z_max) = log(1 + others), for softmax: log a_i = (z_i - z_max) - log(1 + others)."""
+    """Returns log sum_k e^(z_k - z_max) = log(1 + others). For softmax, log a_i = (z_i - z_max) - log(1 + others)."""
     return log1p(others)
 
 
@@ -125,9 +125,9 @@ def d_loss_term(kind, n, y, y_hat):
 
 @njit
 def loss(kind, n, y, y_hat, loss_of_sample):
-    """Computes the loss of every sample s, sum_i loss_term, where i runs over the outputs. L is the sum over all samples.
+    """Computes the loss of every sample s: the sum of `loss_term` over the outputs i.
 
-    Reads y and y_hat, both (n, n_out). Writes loss_of_sample (n,). Twin: loss_cuda.
+    L is the sum of the losses of all samples. Reads y and y_hat, both (n, n_out). Writes loss_of_sample (n,). Twin: loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s = type(y[s, 0])(0)
@@ -138,7 +138,7 @@ def loss(kind, n, y, y_hat, loss_of_sample):
 
 @cuda.jit
 def loss_cuda(kind, n, y, y_hat, loss_of_sample):
-    """Computes the loss of every sample s, sum_i loss_term, with one thread per sample. Twin: loss."""
+    """Computes the loss of every sample s, the sum of its loss terms, with one thread per sample. Twin: loss."""
     s = cuda.grid(1)
     if s < y.shape[0]:
         loss_s = type(y[s, 0])(0)
@@ -170,7 +170,7 @@ def d_loss_cuda(kind, n, y, y_hat, dl_da):
 def bce_from_z_loss(n, y, z, loss_of_sample):
     """Computes the loss of every sample s, -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)].
 
-    The prediction y_hat is sigmoid(z). L is the sum over all samples.
+    The prediction y_hat is sigmoid(z). L is the sum of the losses of all samples.
     Reads y and z, both (n, n_out). Writes loss_of_sample (n,). Twin: bce_from_z_loss_cuda.
     """
     for s in range(y.shape[0]):
@@ -193,7 +193,7 @@ def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
 
 @njit
 def cce_loss(n, y, z, z_max, others, loss_of_sample):
-    """Computes the loss of every sample s, -1/n sum_i y_i log a_i. L is the sum over all samples.
+    """Computes the loss of every sample s, -1/n sum_i y_i log a_i. L is the sum of the losses of all samples.
 
     The loop softmax_sum computes the arguments `z_max` and `others`. Reads y and z, both (n, n_out), `z_max` (n,) and `others`
     (n,). Writes loss_of_sample (n,). Twin: cce_loss_cuda.
@@ -227,7 +227,7 @@ def weighted(weight, value):
 
 @njit
 def weigh(weights, rows):
-    """Multiplies every value in row s, which contains the loss or the delta of sample s, by weight_s.
+    """Multiplies every value in row s, which contains the loss or the delta of sample s, by the weight of sample s.
 
     Reads weights (n,). Updates rows (n, width). Twin: weigh_cuda.
     """
@@ -238,7 +238,7 @@ def weigh(weights, rows):
 
 @cuda.jit
 def weigh_cuda(weights, rows):
-    """Multiplies every value in row s by weight_s, with one thread per sample s and column j. Twin: weigh."""
+    """Multiplies every value in row s by the weight of sample s, with one thread per sample s and column j. Twin: weigh."""
     j, s = cuda.grid(2)
     if s < rows.shape[0] and j < rows.shape[1]:
         rows[s, j] = weighted(weights[s], rows[s, j])

@@ -1,4 +1,4 @@
-"""Measures a network on data: figures, classes, the most wrong rows, and the importance of columns; describes the machine."""
+"""Measures a network on data: loss, metrics, classes, largest errors, importance of columns; describes the machine."""
 
 from numbanet.evaluation.figures import figure as figure
 from numbanet.evaluation.figures import figures as figures

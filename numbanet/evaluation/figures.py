@@ -1,4 +1,4 @@
-"""Computes and formats the figures of a network that commands and reports show: loss, accuracy and further metrics."""
+"""Computes and formats the figures that commands and reports show for a network: loss, accuracy and further metrics."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

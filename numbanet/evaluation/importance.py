@@ -33,7 +33,7 @@ class Importances(NamedTuple):
     interrupted : bool
         Whether Ctrl-C ended the measurement.
     columns : list of str
-        All columns of the network. If Ctrl-C or the time limit ended the measurement, some of them were not measured.
+        All columns of the network. If Ctrl-C or the time limit ended the measurement, some of these columns were not measured.
     """
 
     names: list[str]
@@ -57,7 +57,7 @@ class Importances(NamedTuple):
         return np.array([found.get(name, np.nan) for name in self.columns])
 
     def order(self) -> list[int]:
-        """Returns the indices of the columns, from the largest to the smallest mean drop."""
+        """Returns the indices of the columns, from the largest to the smallest mean drop of the score."""
         return np.argsort(-self.drops.mean(axis=1), kind="stable").tolist()
 
 
@@ -76,7 +76,7 @@ def permutation_importance(
     The permutations are the same as in scikit-learn's function `permutation_importance` with `random_state=seed` (Breiman,
     2001, doi:10.1023/A:1010933404324). The score is the accuracy for the losses cce and bce, and R^2 for mse and sse. The
     inputs that encode a column of a table are permuted together. Columns with large weights and widely spread values are
-    measured first. Ctrl-C and the time limit end the measurement; the columns measured before are kept.
+    measured first. Ctrl-C and the time limit end the measurement; the results for the columns measured before are kept.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def permutation_importance(
 
 
 def _promising(network: Network, x: NDArray[Any], columns: Sequence[tuple[str, slice]]) -> list[int]:
-    """Returns the columns in descending order of an estimate: the weights of their inputs times the spread of their values."""
+    """Returns the columns in descending order of estimated importance: the weights of their inputs times the values' spread."""
     weights = np.abs(network.parameters()[0][0]).sum(axis=1, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         spread = weights * x.std(axis=0, dtype=np.float64)

@@ -50,11 +50,11 @@ class ClassPredictions:
         return self.probabilities[np.arange(len(self.truth)), self.truth]
 
     def scores(self) -> list[Score]:
-        """Returns the scores of each class."""
+        """Returns the `Score` of each class."""
         return _scores(self.names, np.eye(len(self.names))[self.truth], self.probabilities, False)
 
     def worst(self, most: int) -> list[int]:
-        """Returns the samples whose class has the smallest probability, in ascending order of this probability."""
+        """Returns the indices of the samples whose class has the smallest probability, in ascending order of probability."""
         return np.argsort(self.of_truth, kind="stable")[:most].tolist()
 
 
@@ -67,11 +67,11 @@ class LabelPredictions:
     probabilities: NDArray[np.floating]
 
     def scores(self) -> list[Score]:
-        """Returns the scores of each label."""
+        """Returns the `Score` of each label."""
         return _scores(self.names, self.truth, self.probabilities, True)
 
     def worst(self, most: int) -> list[int]:
-        """Returns the samples with the largest sum of |y - y_hat|, in descending order of this sum."""
+        """Returns the indices of the samples with the largest sum of |y - y_hat|, in descending order of this sum."""
         return np.argsort(-np.abs(self.truth - self.probabilities).sum(axis=1), kind="stable")[:most].tolist()
 
 
@@ -89,7 +89,7 @@ class NumberPredictions:
         return self.answer - self.truth
 
     def worst(self, most: int) -> list[int]:
-        """Returns the samples with the largest residuals, each divided by the standard deviation of its output's targets."""
+        """Returns the indices of the samples with the largest residuals, as multiples of the targets' standard deviation."""
         scale = self.truth.std(axis=0)
         largest = np.abs(self.residuals / np.where(scale > 0, scale, 1)).max(axis=1)
         return np.argsort(-largest, kind="stable")[:most].tolist()

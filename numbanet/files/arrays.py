@@ -23,10 +23,10 @@ def read_array(file: IO[bytes]) -> NDArray[Any]:
     """
     version = np.lib.format.read_magic(file)
     if version not in READ_HEADER:
-        raise ValueError(f"it has version {version} of the NPY format; supported are 1.0 and 2.0")
+        raise ValueError(f"the file has version {version} of the NPY format; supported are 1.0 and 2.0")
     shape, is_fortran, dtype = READ_HEADER[version](file)
     if dtype.hasobject:
-        raise ValueError("it contains Python objects, which numbanet never reads, for safety")
+        raise ValueError("the file contains Python objects, which numbanet never reads, for safety")
     content = file.read()  # a ZIP archive checks a member's checksum when the end of the member is read
     if len(content) != (needed := math.prod(shape) * dtype.itemsize):
         raise ValueError(f"an array of dtype {dtype} and shape {shape} takes {needed} bytes, but the file has {len(content)}")
@@ -34,7 +34,7 @@ def read_array(file: IO[bytes]) -> NDArray[Any]:
 
 
 def read_arrays(file: BinaryIO, name: str, *others: str) -> list[NDArray[Any] | None]:
-    """Returns the array `name` of an open NPZ file, then the other named arrays, with None in place of a missing array.
+    """Returns the array `name` of an open NPZ file, then the arrays `others`, with None in place of a missing array.
 
     The array of an NPY file has the name x.
 
@@ -49,10 +49,10 @@ def read_arrays(file: BinaryIO, name: str, *others: str) -> list[NDArray[Any] | 
     file.seek(0)
     if not is_archive:
         if name != "x":
-            raise ValueError(f"it contains a single array, but no array {name}")
+            raise ValueError(f"the file contains a single array, but no array {name}")
         return [read_array(file), *(None for _ in others)]
     with opened_archive(file) as archive:
         members = {member.removesuffix(".npy"): member for member in archive.namelist()}
         if name not in members:
-            raise ValueError(f"it contains {', '.join(members) or 'nothing'}, but no array {name}")
+            raise ValueError(f"the file contains {', '.join(members) or 'nothing'}, but no array {name}")
         return [read_array(archive.open(members[each])) if each in members else None for each in (name, *others)]

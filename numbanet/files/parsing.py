@@ -15,7 +15,7 @@ MOST_INFLATED, MOST_RATIO = 1 << 26, 100
 
 
 class NeedsMoreError(ValueError):
-    """Raised by a parser if a file is whole, but needs something that the caller did not pass; the message says what."""
+    """Raised if a file is undamaged, but its parser needs an argument that the caller did not pass; the message says which."""
 
 
 @contextlib.contextmanager
@@ -85,10 +85,12 @@ def opened_archive(file: BinaryIO) -> zipfile.ZipFile:
     archive = zipfile.ZipFile(file)
     claimed = sum(member.file_size for member in archive.infolist())
     if claimed > (most := most_bytes(file)):
-        raise ValueError(f"its members claim {claimed} bytes, but at most {most} are allowed: write them without compression")
+        raise ValueError(
+            f"the members of the archive claim {claimed} bytes, but at most {most} are allowed: write them without compression"
+        )
     for member in archive.infolist():
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"its member {member.filename} is compressed by a method other than deflate")
+            raise ValueError(f"the member {member.filename} of the archive is compressed by a method other than deflate")
     return archive
 
 

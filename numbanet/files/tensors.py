@@ -20,7 +20,7 @@ def safetensors_package(module: str = "safetensors") -> Any:
 
 
 def read_tensors(file: BinaryIO) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Returns the header strings of an open safetensors file, by key, and the tensors, by name in alphabetical order.
+    """Reads an open safetensors file; returns a dict of the header's strings, and a dict of the tensors, sorted by name.
 
     Raises
     ------

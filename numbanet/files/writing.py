@@ -24,11 +24,11 @@ MOST_LINKS = 40  # the number of symbolic links that Linux follows in a path
 
 @contextlib.contextmanager
 def replacing(target: Location) -> Iterator[BinaryIO]:
-    """Opens a binary file. If the context ends without an exception, the content of this file replaces the content of `target`.
+    """Opens a binary file. If the context ends without an exception, the file's content replaces the content of `target`.
 
     The content is first written to a hidden temporary file in the folder of the target. When the content is complete and on the
     disk, the temporary file replaces the target. If writing fails or the process is killed, the target keeps its old content.
-    The temporary file of a killed process is deleted by the next call for a file in the same folder.
+    The temporary file of a killed process is deleted by the next call to `replacing` for a file in the same folder.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def _followed(path: str) -> str | int:
 
 
 def _status(path: str | int, name: str) -> os.stat_result | None:
-    """Returns the status of a file, or None without a file; raises OSError if the path is a folder or write-protected.
+    """Returns the status of a file, or None if there is no file; raises OSError for a folder and for a write-protected file.
 
     `name` is the path as the user wrote it, for error messages.
     """
@@ -119,7 +119,7 @@ def _status(path: str | int, name: str) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Opens a temporary file in the folder of `path`, with the owner and permissions in `status`; finally deletes the file.
+    """Opens a temporary file in the folder of `path`, with the owner and permissions in `status`; deletes the file at exit.
 
     `name` is the path as the user wrote it, for error messages. The temporary file stays locked while it is open, so that no
     other process mistakes it for a file that a killed process left behind.

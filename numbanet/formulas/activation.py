@@ -19,14 +19,14 @@ class Activation(Formula):
     """An activation function a = phi(z) that you write as Python functions of numbers.
 
     All engines compile the functions into their loops, on the CPU and on GPUs. The functions can use arithmetic, comparisons,
-    `if`, variables, abs, min, max, functions and constants of the module math, global numbers, and other such functions. The
-    values that global variables have when the `Activation` is created become part of the formula. All constants are converted
-    to the dtype of the network.
+    `if`, variables, abs, min, max, functions and constants of the module math, global variables that are numbers, and other
+    functions that you write in this way. The values that global variables have when the `Activation` is created become part of
+    the formula. All constants are converted to the dtype of the network.
 
     Parameters
     ----------
     name : str
-        The name of the activation in files and messages. The name must differ from the names of the sheet's activations.
+        The name of the activation in files and messages. The name must differ from the names of the cheat sheet's activations.
     phi : function
         `phi(z, *constants)` returns a.
     d_phi : function
@@ -47,8 +47,8 @@ class Activation(Formula):
     ValueError
         A function contains something that a formula cannot contain (the message names the line), a value is infinite or NaN for
         a number of float32 or float64, or `d_phi` disagrees with central differences of `phi` (the message names z, both
-        numbers and the likely mistake). To allow infinite values, say in the docstring of the function for which z the values
-        are finite. At kinks of `phi`, `d_phi` is not compared.
+        numbers and the likely mistake). To allow infinite values, let the function's docstring say for which z the values are
+        finite. At kinks of `phi`, `d_phi` is not compared with central differences.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def _numbers(constants: Iterable[float]) -> tuple[float, ...]:
 
 
 def _try(phi: Tried, d_phi: Tried) -> None:
-    """Raises ValueError if a value is not finite, or if a derivative disagrees with central differences."""
+    """Raises ValueError if a value of phi or d_phi is not finite, or if d_phi disagrees with central differences of phi."""
     points = {dtype: [*map(dtype, (*NEAR, *FAR, *-FAR)), np.finfo(dtype).max, np.finfo(dtype).min] for dtype in DTYPES}
     for dtype in DTYPES:
         check_finite(phi, dtype, [(z,) for z in points[dtype]])

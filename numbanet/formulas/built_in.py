@@ -1,4 +1,4 @@
-"""The activations and losses of `numbanet.equations.beyond`, which engines put into their loops as formulas of users."""
+"""The activations and losses of `numbanet.equations.beyond`, which engines treat like the formulas that users write."""
 
 import re
 from typing import Any
@@ -47,8 +47,8 @@ def _loss(name: str, loss: Any, d_loss: Any) -> Loss:
 class WithParameter(Loss):
     """Base class of the built-in losses that have a parameter.
 
-    The name of such a loss contains the value of the parameter, such as "huber(delta=2.0)", unless the parameter has its
-    default. Files and pickles therefore need only the name of the loss.
+    The name of a loss with a parameter contains the value of the parameter, such as "huber(delta=2.0)", unless the parameter
+    has its default. Because the name contains the parameter, files and pickles need only the name of the loss.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Huber(WithParameter):
     Parameters
     ----------
     delta : float
-        The largest error that is squared, in units of the targets.
+        The largest error |e| for which the loss is e^2 / 2, in units of the targets.
 
     Raises
     ------

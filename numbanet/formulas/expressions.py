@@ -39,19 +39,19 @@ Statements = tuple[list[ast.stmt], Known | None]
 
 
 class Value(NamedTuple):
-    """The translation of an expression: its syntax tree, and whether its value is True or False instead of a number."""
+    """A translated expression: its syntax tree, and whether the expression is a condition (True or False) or a number."""
 
     node: ast.expr
     is_truth: bool = False
 
 
 class Library(Protocol):
-    """The formulas that a formula calls."""
+    """The user's functions that a formula calls, in compiled form."""
 
     compiled: dict[str, Any]
 
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
-        """Returns the name under which translated code calls a function of the user: a key of `compiled`."""
+        """Returns the name by which translated code calls a function that the user wrote: a key of `compiled`."""
         ...
 
 
@@ -62,7 +62,7 @@ class Expressions:
         self.source, self.library = source, library
         self.parameters = [name for name in source.parameters if name not in constants]
         if not self.parameters:
-            raise source.error("it has no parameters; write its result as a constant", source.tree)
+            raise source.error("the formula has no parameters; write its result as a constant", source.tree)
         self.outside = source.outside() | dict(constants)
         stored = (node.id for node in ast.walk(source.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
         self.local = {*self.parameters, *stored}
@@ -107,7 +107,7 @@ class Expressions:
                 return Value(ast.BoolOp(op, [self.truth(value, known) for value in values]), True)
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 if not all(isinstance(op, COMPARISONS) for op in ops):
-                    self.refuse("it compares by `is` or `in`; compare numbers by <, <=, >, >=, == or !=", node)
+                    self.refuse("the formula compares with `is` or `in`; compare numbers with <, <=, >, >=, == or !=", node)
                 return Value(
                     ast.Compare(self.number(left, known), ops, [self.number(each, known) for each in comparators]), True
                 )
@@ -118,14 +118,14 @@ class Expressions:
         self.unknown(node)
 
     def operation(self, node: ast.AST, left: ast.expr, op: ast.operator, right: ast.expr, known: Known) -> Value:
-        """Translates `left op right`. A power with a small constant integer becomes a product, which is fast and exact."""
+        """Translates `left op right`. A power with a small constant integer as exponent becomes a fast, exact product."""
         if isinstance(op, ast.Pow):
             exponent = self._constant_of(right, known)
             if exponent is not None and exponent.is_integer() and abs(exponent) <= HIGHEST_POWER:
                 power = self.calling(f"__power_{abs(exponent):.0f}", power_of(abs(int(exponent))), [self.number(left, known)])
                 return Value(power if exponent >= 0 else ast.BinOp(self.constant(1.0), ast.Div(), power))
         elif not isinstance(op, OPERATORS):
-            self.refuse("it can use the operators +, -, *, / and ** only", node)
+            self.refuse("a formula can use the operators +, -, *, / and ** only", node)
         return Value(ast.BinOp(self.number(left, known), op, self.number(right, known)))
 
     def _constant_of(self, node: ast.expr, known: Known) -> float | None:
@@ -145,7 +145,9 @@ class Expressions:
             self.read.add(name)
             return Value(ast.Name(name, ast.Load()), known[name])
         if name in self.local:
-            self.refuse(f"the variable {name} has no value, or not in every case, or not always of the same kind", node)
+            self.refuse(
+                f"the variable {name} has no value in some case, or is a number in one case and a truth value in another", node
+            )
         return self.frozen(node, name, self.global_value(node))
 
     def global_value(self, node: ast.Name) -> Any:
@@ -156,7 +158,7 @@ class Expressions:
         return value
 
     def attribute(self, node: ast.Attribute) -> Any:
-        """Returns the present value of an attribute of a module, such as math.pi."""
+        """Returns the value that an attribute of a module, such as math.pi, has now."""
         match node.value:
             case ast.Name(id=name) if name not in self.local:
                 module = self.global_value(node.value)
@@ -183,15 +185,15 @@ class Expressions:
                 self.refuse(f"{name} is too large for a float", node)
         reason = "a formula computes with numbers"
         if value is None:
-            self.refuse(f"it uses None; {reason}", node)
+            self.refuse(f"the formula uses None; {reason}", node)
         if isinstance(value, str):
-            self.refuse(f"it uses the text {checks.shown(value)}; {reason}", node)
+            self.refuse(f"the formula uses the text {checks.shown(value)}; {reason}", node)
         if isinstance(value, np.ndarray | list | tuple | dict | set):
             self.refuse(f"{name} is of type {type(value).__name__}; {reason}: give each number its own name", node)
         self.refuse(f"{name} is {checks.shown(value)}; {reason}", node)
 
     def constant(self, value: float) -> ast.expr:
-        """Returns the code type(z)(value), where z is the first parameter."""
+        """Returns the expression type(z)(value), in which z is the formula's first parameter."""
         number = ast.Call(ast.Name(TYPE, ast.Load()), [ast.Name(self.parameters[0], ast.Load())], [])
         if math.isfinite(value):
             return ast.Call(number, [ast.Constant(value)], [])
@@ -203,14 +205,14 @@ class Expressions:
 
     def call(self, node: ast.Call, known: Known) -> ast.expr:
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
-            self.refuse("it passes arguments by name or by `*`; pass them by position", node)
+            self.refuse("the formula passes arguments by name or by `*`; pass them by position", node)
         match node.func:
             case ast.Name(id=name) if name not in self.local:
                 function = self.global_value(node.func)
             case ast.Attribute():
                 function = self.attribute(node.func)
             case _:
-                self.refuse(f"it calls {ast.unparse(node.func)}, which is not a function", node)
+                self.refuse(f"the formula calls {ast.unparse(node.func)}, which is not a function", node)
         if function in (pow, math.pow) and len(node.args) == 2:
             return self.operation(node, node.args[0], ast.Pow(), node.args[1], known).node
         arguments = [self.number(argument, known) for argument in node.args]
@@ -228,17 +230,22 @@ class Expressions:
         if isinstance(function, FunctionType):
             count = function.__code__.co_argcount
             if count != len(arguments):
-                self.refuse(f"it calls {spoken} with {len(arguments)} arguments, but {spoken} has {count} parameters", node)
+                self.refuse(
+                    f"the formula calls {spoken} with {len(arguments)} arguments, but {spoken} has {count} parameters", node
+                )
             name = self.library.name_of(function, self.source, node)
             return self.calling(name, self.library.compiled[name], arguments)
         known = FUNCTIONS.get(function) if isinstance(function, BuiltinFunctionType) else None
         if known is None:
             names = ", ".join(sorted(each.__name__ for each in FUNCTIONS))
             self.refuse(
-                f"it calls {spoken}, which is neither a formula nor a function that formulas can call: {names}, min, max", node
+                f"the formula calls {spoken}, which is neither a formula nor a function for formulas: {names}, min, max",
+                node,
             )
         if len(arguments) != known.arguments:
-            self.refuse(f"it calls {spoken} with {len(arguments)} arguments, but numbanet's takes {known.arguments}", node)
+            self.refuse(
+                f"the formula calls {spoken} with {len(arguments)} arguments, but numbanet's takes {known.arguments}", node
+            )
         return self.calling(f"__{function.__name__}", known.function, arguments)
 
     def calling(self, name: str, function: Any, arguments: list[ast.expr]) -> ast.expr:
@@ -247,4 +254,4 @@ class Expressions:
 
     def unknown(self, node: ast.AST) -> NoReturn:
         spoken = SPOKEN.get(type(node), f"`{ast.unparse(node).splitlines()[0]}`, which a formula cannot contain")
-        self.refuse(f"it contains {spoken}", node)
+        self.refuse(f"the formula contains {spoken}", node)

@@ -1,4 +1,4 @@
-"""The class Formula: what the activations and the losses that users write have in common."""
+"""The class Formula: the base class of the activations and the losses that users write."""
 
 import hashlib
 import weakref
@@ -58,7 +58,7 @@ class Formula:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Returns the state for pickle, which stores the names of the user's functions, and the digest."""
+        """Returns what pickle stores: the digest, and the arguments, among them the user's functions by their names."""
         return self._pickled
 
 
@@ -85,7 +85,7 @@ def checked_name(name: Any) -> str:
 
 
 def digest_of(*parts: Any) -> str:
-    """Returns a hash of texts, numbers and translations."""
+    """Returns a hash of the arguments: strings, numbers and translated functions."""
     texts = (part.text if isinstance(part, Translation) else repr(part) for part in parts)
     return hashlib.sha256("\n\n".join(texts).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The functions of the modules math and builtins that formulas can call, and the functions that compiled formulas call instead.
+"""The functions of math and builtins that formulas can call, and the functions that compiled formulas call in their place.
 
 The package's own exp, expm1, log1p and tanh consist of arithmetic without branches, so that LLVM can vectorise loops that call
 them. All functions keep the dtype of their arguments.
@@ -55,7 +55,7 @@ def minimum(x, y):
 
 @functools.cache
 def power_of(n: int) -> Any:
-    """Returns the compiled function x^n, which multiplies; n is an integer from 0 to HIGHEST_POWER."""
+    """Returns a compiled function that computes x^n by multiplication; n is an integer from 0 to HIGHEST_POWER."""
     if n == 0:
         return njit_formula(lambda x: type(x)(1), cached=False)
     if n == 1:

@@ -3,11 +3,12 @@
 A formula is a function of numbers: arithmetic, comparisons, `if`, assignments, and calls of functions of the module math, of
 abs, min and max, and of other formulas. The translation
 
-- writes each constant as type(z)(1), because Numba would convert float32 to float64 at a bare constant 1 or 0.5,
+- writes a constant such as 1 as type(z)(1), with the formula's first parameter z, because Numba would convert float32 to
+  float64 at a bare constant 1 or 0.5,
 - replaces global variables, variables of enclosing functions and parameters of `constants` by their present values,
 - replaces the functions of the module math by the functions of `numbanet.formulas.functions`,
-- refuses everything else, with the line and the reason. Because loops and recursion are refused, a formula ends after a known
-  number of operations.
+- refuses everything else, with an error that names the line and the reason. Because loops and recursion are refused, a formula
+  ends after a known number of operations.
 
 The translation works on the syntax tree, which does not depend on the version of Python's bytecode.
 """
@@ -74,7 +75,7 @@ def translated(
 
 
 class _Library:
-    """The formulas that a formula calls, each of which is translated and compiled once."""
+    """The user's functions that a formula calls; each function is translated and compiled once."""
 
     def __init__(self, compiler: Callable):
         self.compiler = compiler
@@ -84,7 +85,7 @@ class _Library:
         self.open: list[FunctionType] = []
 
     def translate(self, source: Source, constants: Mapping[str, float]) -> Translation:
-        """Translates a function, after the functions that it calls."""
+        """Translates a function, after translating the functions that it calls."""
         self.open.append(source.function)
         translator = _Translator(source, constants, self)
         tree, namespace = translator.tree(), translator.namespace
@@ -96,7 +97,7 @@ class _Library:
         return Translation(namespace[tree.name], "\n\n".join(self.texts), reads)
 
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
-        """Returns the name under which translated code calls a function of the user, and compiles it at the first call."""
+        """Returns the name by which translated code calls a user's function, which is compiled when it is first named."""
         if function in self.open:
             raise caller.error(f"{function.__name__} calls itself; a formula must not repeat itself", node)
         if function not in self.names:
@@ -116,7 +117,9 @@ class _Translator(Expressions):
             body = body[1:]
         statements, known = self.block(body, dict.fromkeys(self.parameters, False))
         if known is not None:
-            self.refuse("it can end without `return`; every way through the formula must return a number", self.source.tree)
+            self.refuse(
+                "the formula can end without `return`; every way through a formula must return a number", self.source.tree
+            )
         tree = copy.copy(self.source.tree)
         tree.name = "formula"
         tree.args = ast.arguments([], [ast.arg(name) for name in self.parameters], None, [], [], None, [])
@@ -137,7 +140,7 @@ class _Translator(Expressions):
     def statement(self, node: ast.stmt, known: Known) -> Statements:
         match node:
             case ast.Return(value=None) | ast.Return(value=ast.Constant(value=None)):
-                self.refuse("it returns None; a formula must return a number", node)
+                self.refuse("the formula returns None; a formula must return a number", node)
             case ast.Return(value=ast.expr() as value):
                 return [ast.copy_location(ast.Return(self.number(value, known)), node)], None
             case ast.Assign(targets=[ast.Name() as target], value=value):
@@ -150,7 +153,7 @@ class _Translator(Expressions):
             case ast.If(test=test, body=body, orelse=orelse):
                 return self.branches(node, self.truth(test, known), body, orelse, known)
             case ast.Assign() | ast.AugAssign() | ast.AnnAssign():
-                self.refuse("it can assign a number to a single name only", node)
+                self.refuse("an assignment must give one number to a single name", node)
             case ast.Pass():
                 return [], known
         self.unknown(node)
@@ -159,7 +162,7 @@ class _Translator(Expressions):
         if known.get(name, value.is_truth) != value.is_truth:
             self.refuse(f"the variable {name} is first a number and then a truth value, or the reverse; use two names", node)
         if name in self.outside and name not in self.parameters and name in self.source.parameters:
-            self.refuse(f"it changes {name}, which is a constant", node)
+            self.refuse(f"the formula changes {name}, which is a constant", node)
         assignment = ast.Assign([ast.Name(name, ast.Store())], value.node)
         return [ast.copy_location(assignment, node)], known | {name: value.is_truth}
 

@@ -25,14 +25,14 @@ class Loss(Formula):
     Parameters
     ----------
     name : str
-        The name of the loss in files and messages. The name must differ from the names of the sheet's losses.
+        The name of the loss in files and messages. The name must differ from the names of the cheat sheet's losses.
     loss : function
         loss(y, y_hat) returns the loss of one output of one sample, from the target y and the prediction y_hat.
     d_loss : function
         d_loss(y, y_hat) returns the derivative with respect to y_hat.
     per : {"sample", "output"}
-        With "sample", the sum is divided by the number of samples. With "output", the sum is divided by the number of samples
-        times the number of outputs.
+        With per="sample", the sum of the losses is divided by the number of samples. With per="output", the sum is divided by
+        the number of samples times the number of outputs.
 
     Raises
     ------
@@ -41,8 +41,8 @@ class Loss(Formula):
     ValueError
         A function contains something that a formula cannot contain (the message names the line), a value is infinite or NaN for
         numbers from -10,000 to 10,000, or `d_loss` disagrees with central differences of `loss` (the message names y, y_hat,
-        both numbers and the likely mistake). To allow infinite values, say in the docstring of the function for which numbers
-        the values are finite. At kinks of `loss`, `d_loss` is not compared.
+        both numbers and the likely mistake). To allow infinite values, let the function's docstring say for which numbers the
+        values are finite. At kinks of `loss`, `d_loss` is not compared with central differences.
     """
 
     loss: Any
@@ -70,7 +70,7 @@ class Loss(Formula):
 
 
 def _try(loss: Tried, d_loss: Tried) -> None:
-    """Raises ValueError if a value is not finite, or if a derivative disagrees with central differences."""
+    """Raises ValueError if a value of loss or d_loss is not finite, or if d_loss disagrees with central differences of loss."""
     near = [(y, float(y_hat)) for y in TARGETS for y_hat in NEAR[::3]]
     far = list(itertools.product(FAR, FAR))
     for dtype in DTYPES:

@@ -1,7 +1,7 @@
 """Tries compiled formulas: their values must be finite, and derivatives must agree with central differences.
 
-Values are computed in float32 and in float64. Derivatives are compared in float64, and only at points near which the function
-has no kink: at a kink, the slopes to the left and to the right differ.
+The values of formulas are computed in float32 and in float64. Derivatives are compared in float64, and only at points near
+which the function has no kink: at a kink, the slopes to the left and to the right differ.
 """
 
 import re
@@ -47,10 +47,10 @@ class Tried(NamedTuple):
 
 
 class Slope(NamedTuple):
-    """The value of a derivative at a point, and the slope of the function at the same point by central differences.
+    """The user's derivative at a point, and the slope of the user's function at this point, from central differences.
 
-    `found` is the derivative, which was computed from `arguments`. `expected` is the slope by central differences, and `noise`
-    is the largest rounding error of the slope.
+    `found` is the value of the user's derivative for `arguments`. `expected` is the slope from central differences, and `noise`
+    is the largest rounding error of this slope.
     """
 
     point: Point
@@ -60,7 +60,7 @@ class Slope(NamedTuple):
     noise: float
 
     def agrees(self, value: float) -> bool:
-        """True if a value is the slope, up to rounding errors."""
+        """True if `value` equals the slope `expected`, up to rounding errors."""
         return abs(value - self.expected) <= TOLERANCE * max(1.0, abs(self.expected)) + self.noise
 
 
@@ -74,7 +74,7 @@ NEAR = numbers_of_both_signs(0.00113, 31.7, 48)  # the points at which derivativ
 
 
 def check_finite(tried: Tried, dtype: Any, points: Iterable[Point]) -> None:
-    """Raises ValueError if a value is infinite or NaN, unless the docstring contains the word "finite"."""
+    """Raises ValueError if the function is infinite or NaN at a point, unless its docstring contains the word "finite"."""
     if STATED.search(tried.doc):
         return
     for point in points:
@@ -87,9 +87,10 @@ def check_finite(tried: Tried, dtype: Any, points: Iterable[Point]) -> None:
 
 
 def slopes(function: Callable, derivative: Tried, points: Iterable[Point], arguments: Callable[[Point], Point]) -> list[Slope]:
-    """Returns the slopes at all points near which the function is finite and has no kink.
+    """Returns a `Slope` for each point near which the function is finite and has no kink.
 
-    The slope is the slope with respect to the last number of a point. arguments(point) returns the arguments of `derivative`.
+    A point is a tuple of arguments of `function`; its slope is taken with respect to the last argument. arguments(point)
+    returns the arguments of `derivative`.
     """
     found = []
     for *others, z in points:
@@ -108,8 +109,8 @@ def slopes(function: Callable, derivative: Tried, points: Iterable[Point], argum
 def check_slopes(derivative: Tried, found: Sequence[Slope], mistakes: Mapping[str, Callable[..., float]]) -> None:
     """Raises ValueError if the derivative is wrong; the message names a point, both numbers and the likely mistake.
 
-    `mistakes` maps a sentence about each known mistake to a function that returns the right derivative if the user made this
-    mistake.
+    `mistakes` maps a sentence about each known mistake to a function that corrects the mistake: if the user made this mistake,
+    the function returns the right derivative.
     """
     wrong = [slope for slope in found if not slope.agrees(slope.found)]
     if wrong:

@@ -65,7 +65,7 @@ def _named(
     kind: type[Activation | Loss],
     formulas: dict[str, Activation | Loss],
 ) -> str:
-    """Returns the name of an activation or loss, which is given by name or as a formula of the user.
+    """Returns the name of an activation or loss, which is given by name or as an `Activation` or `Loss` object.
 
     `known` contains the built-in activations or losses. A formula is added to `formulas`, under its name, unless it is on the
     sheet. Raises ValueError if another formula already has the name.
@@ -90,7 +90,7 @@ def _check_output(activations: tuple[str, ...], loss: str) -> None:
     allowed = ALLOWED_OUTPUTS.get(loss)
     if allowed and output not in allowed:
         raise ValueError(
-            f"loss {loss!r} needs the output activation {' or '.join(allowed)}, but the last layer, {len(activations)}, "
+            f"loss {loss!r} needs the output activation {' or '.join(allowed)}, but the last layer, layer {len(activations)}, "
             f"has {output!r}"
         )
 

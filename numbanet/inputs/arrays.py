@@ -1,7 +1,8 @@
 """Checks arrays that users pass, and converts them to the form that the engines take.
 
-The functions convert host arrays to read-only arrays in C order with the network's dtype. The compiled loops therefore see a
-single array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay on the GPU, unchanged.
+The functions convert host arrays to read-only arrays in C order with the network's dtype. Because of this conversion, the
+compiled loops see a single array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay there, and
+are not converted.
 """
 
 from collections.abc import Callable
@@ -135,7 +136,7 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
 
 
 def _converted(name: str, array: Any, dtype: np.dtype) -> Any:
-    """Converts a NumPy array to `dtype` and C order, read-only. A GPU array, which must have this dtype, stays unchanged."""
+    """Returns a NumPy array as a read-only array of `dtype` in C order; returns a GPU array of this dtype as it is."""
     if not on_gpu(array):
         return host_arrays.read_only(array, dtype)
     if array.dtype != dtype:
@@ -179,7 +180,7 @@ def samples(x: Any, topology: Topology, device: str, name: str = "x", search: bo
 
 
 def searched(compute: Callable[[], Result], x: Any, given: Any) -> Result:
-    """Returns compute(), which calls an engine that searches x for inf and nan.
+    """Returns the result of `compute`, which calls an engine that searches x for inf and nan.
 
     Parameters
     ----------
@@ -191,7 +192,7 @@ def searched(compute: Callable[[], Result], x: Any, given: Any) -> Result:
     Raises
     ------
     ValueError
-        The engine has found inf or nan. The message gives the first such value, and its index.
+        The engine has found inf or nan. The message gives the first inf or nan, and its index.
     """
     try:
         return compute()

@@ -65,7 +65,7 @@ class Data(NamedTuple):
         return float(self.n if self.weights is None else self.weights.sum(dtype=np.float64))
 
     def rows(self, rows: slice) -> "Data":
-        """Returns the samples in a slice of rows. The arrays are views, not copies."""
+        """Returns the samples whose rows are in the slice `rows`. The arrays are views, not copies."""
         return Data(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
     def split(self, fraction: float) -> tuple["Data", "Data"]:
@@ -188,5 +188,5 @@ class Data(NamedTuple):
         return self._replace(y=arrays.module_of(self.y).smoothed(self.y, amount, indifferent))
 
     def uploaded(self, engine: Engine) -> "Data":
-        """Returns the samples with x and y copied to the engine's device, if they fit into the device's memory."""
+        """Returns the samples with x and y copied to the engine's device, if x and y fit into the device's memory."""
         return Data(engine.upload(self.x), engine.upload(self.y), self.weights)

@@ -23,7 +23,7 @@ def is_tensor(value: Any) -> bool:
 
 
 def without_tensors(name: str, value: Any) -> Any:
-    """Converts a PyTorch tensor, or each tensor of a list, to a NumPy array by `of_tensor`; returns other values unchanged."""
+    """Converts a PyTorch tensor, or each tensor in a list, to a NumPy array; returns any other value unchanged."""
     if is_tensor(value):
         return of_tensor(name, value)
     if isinstance(value, list | tuple) and len(value) and is_tensor(value[0]):
@@ -32,7 +32,7 @@ def without_tensors(name: str, value: Any) -> Any:
 
 
 def unpacked(pair: Any) -> Any:
-    """Returns a tuple of arrays unchanged; raises TypeError for an array, DataFrame or dict, whose items are rows or names."""
+    """Returns a tuple such as (x, y); raises TypeError for an array, DataFrame or dict, whose items are rows or names."""
     if hasattr(pair, "shape") or isinstance(pair, Mapping):
         raise TypeError
     return pair

@@ -25,7 +25,7 @@ def is_frame(value: Any) -> bool:
 
 
 def columns_of(value: Any) -> Sequence[Any]:
-    """Returns a DataFrame's column names. For any other value, returns an empty list."""
+    """Returns a DataFrame's column names. For a value that is not a DataFrame, returns an empty list."""
     if not is_frame(value):
         return []
     return list(value.column_names if hasattr(value, "column_names") else value.columns)
@@ -40,7 +40,7 @@ def names_of(value: Any) -> tuple[str, ...] | None:
 
 
 def refuse_other_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
-    """Raises ValueError if the value is a DataFrame whose column names differ from the names `known`, or from their order.
+    """Raises ValueError if the value is a DataFrame whose column names are not the names `known` in the same order.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def on_gpu(value: Any) -> bool:
 
 
 def view(name: str, value: Any) -> Any:
-    """Waits until all work on a GPU array's stream has finished; returns the array as a Numba device array without a copy."""
+    """Waits for all work on a GPU array's CUDA stream; returns the array, without a copy, as a Numba device array."""
     if SIMULATED:
         if not getattr(value, "__cuda_ndarray__", False):
             raise TypeError(f"{name} is on a GPU, where Numba's simulator cannot read it: pass an array in host memory")

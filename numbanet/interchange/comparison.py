@@ -58,9 +58,9 @@ def check_reproduces(
 def _largest_gap(
     y: NDArray[np.floating], expected: NDArray[np.float64], logits: NDArray[np.float64], rtol: float, is_bounded: bool
 ) -> float:
-    """Returns the largest ratio of a difference between outputs to the tolerance.
+    """Returns the largest difference between the outputs `y` and `expected`, divided by the tolerance.
 
-    The tolerance differs for each scale of inputs.
+    Each scale of the random inputs has its own tolerance.
     """
     gaps = []
     for rows in np.split(np.arange(len(y)), len(SCALES)):

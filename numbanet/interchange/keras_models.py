@@ -145,8 +145,8 @@ def _weights_of_model(model: Any) -> Callable[[str], Any]:
 def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers: list[Layer] | None = None) -> list[Layer]:
     """Appends the layers of a model configuration, including nested models, to the list `layers`, and returns the list.
 
-    `weights_of` maps the name of a Dense layer to its arrays [kernel, bias], and the name of a nested model to a function that
-    does the same for the layers of the nested model.
+    `weights_of` maps the name of a Dense layer to its arrays [kernel, bias], and the name of a nested model to a function of
+    this kind for the layers of the nested model.
     """
     layers = [] if layers is None else layers
     before = None
@@ -240,10 +240,10 @@ def _activation_layer(name: str, kind: str, settings: Mapping[str, Any]) -> tupl
 def _model_file(file: BinaryIO) -> list[Layer]:
     with opened_archive(file) as archive:
         if archive.getinfo("config.json").file_size > CONFIG_LIMIT:
-            raise ValueError(f"its config.json is larger than {CONFIG_LIMIT} bytes")
+            raise ValueError(f"the config.json of the file is larger than {CONFIG_LIMIT} bytes")
         config = json.loads(archive.read("config.json"))["config"]
         if damaged := archive.testzip():  # HDF5 has no checksums, and its library may hang on a damaged file
-            raise ValueError(f"its {damaged} is damaged")
+            raise ValueError(f"the {damaged} of the file is damaged")
         weights = _weights(io.BytesIO(archive.read("model.weights.h5")))
         return _layers(config, _weights_by_name(config, weights))
 
@@ -251,7 +251,7 @@ def _model_file(file: BinaryIO) -> list[Layer]:
 def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Callable[[str], Any]:
     """Returns the function that maps names in a model configuration to weights, which `_layers` takes as `weights_of`.
 
-    A file numbers the layers of each class in the order of the layers: dense, dense_1, ..., sequential, sequential_1, ...
+    A .weights.h5 file numbers the layers of each class in their order: dense, dense_1, ..., sequential, sequential_1, ...
     """
     by_name: dict[str, Any] = {}
     for kind in ("Dense", *MODELS):
@@ -259,7 +259,7 @@ def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Cal
         stored = [content for name, content in weights if name.startswith(kind.lower())]
         if len(entries) != len(stored):
             raise ValueError(
-                f"it has weights of {len(stored)} {kind} layers, but its configuration has {len(entries)} {kind} layers"
+                f"the file has weights of {len(stored)} {kind} layers, but its configuration has {len(entries)} {kind} layers"
             )
         for entry, content in zip(entries, stored, strict=True):
             by_name[entry["config"]["name"]] = content if kind == "Dense" else _weights_by_name(entry["config"], content)
@@ -275,8 +275,8 @@ def _in_order(weights: "list[Weights]") -> list[Layer]:
     kinds = {name.partition("_")[0] for name, _ in weights}
     if len(kinds) > 1:
         raise ValueError(
-            f"it does not store the order of the layers {', '.join(name for name, _ in weights)}: pass the .keras file, or "
-            "the Keras model itself"
+            f"the file does not store the order of the layers {', '.join(name for name, _ in weights)}: pass the .keras file, "
+            "or the Keras model itself"
         )
     if kinds <= {"dense"}:
         return [_dense(name, content) for name, content in weights]
@@ -290,8 +290,8 @@ Weights = tuple[str, list[Any]]
 def _weights(file: BinaryIO) -> list[Weights]:
     """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by class and number.
 
-    The first part of a name in the file is the class (dense, sequential, functional). The second part is the number: the names
-    of dense layers are dense, dense_1, dense_2, ...
+    The first part of a name in the file is the class (dense, sequential, functional). The second part of the name is the
+    number: the names of dense layers are dense, dense_1, dense_2, ...
     """
     h5py = imported("h5py", "keras")
     size = file.seek(0, io.SEEK_END)

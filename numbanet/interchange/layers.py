@@ -54,7 +54,7 @@ def activate(layers: list[Layer], name: str, activation: str, epsilon: float | N
 
 
 def leaky_relu(slope: float) -> tuple[str, float | None]:
-    """Returns the activation's name and epsilon for a leaky ReLU; if the slope is 0, the activation is relu."""
+    """Returns the name and epsilon of the activation for a leaky ReLU with this slope; if the slope is 0, the name is relu."""
     return ("leaky_relu", checks.positive("the slope of leaky_relu", slope)) if slope else ("relu", None)
 
 

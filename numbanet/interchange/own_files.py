@@ -1,4 +1,4 @@
-"""Rejects numbanet's own networks and files as sources of the functions that import models of other libraries."""
+"""Refuses numbanet's own networks and files if they are passed to functions that import models of other libraries."""
 
 import os
 from pathlib import Path

@@ -79,7 +79,7 @@ def from_torch(
         Activations of the layers, as for `Network`. `activations` is required unless source is an nn.Sequential, which defines
         its activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
         last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid, poisson: exponential). If the loss is
-        cce, an nn.LogSoftmax at the end becomes softmax. (In PyTorch, nn.NLLLoss computes cce from nn.LogSoftmax.)
+        cce, an nn.LogSoftmax at the end of the model becomes softmax. (In PyTorch, nn.NLLLoss computes cce from nn.LogSoftmax.)
     layers : list of str, optional
         Names of the layers from the first to the last, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers
         whose names differ only in numbers are ordered by these numbers, and layers with other names keep the order of the state
@@ -282,15 +282,15 @@ def _pickled(file: BinaryIO, names: Sequence[str] | None) -> list[Layer]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # PyTorch raises exceptions of many kinds
-        raise ValueError(f"it is damaged or not a state dict: {reason(error)}") from None
+        raise ValueError(f"the file is damaged or not a state dict: {reason(error)}") from None
     if not isinstance(state, Mapping) or not all(_is_tensor(value) for value in state.values()):
         content = ", ".join(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
         raise ValueError(
-            f"it contains {content} instead of the tensors of a state dict: load it with PyTorch, and pass the state dict"
+            f"the file contains {content} instead of the tensors of a state dict: load it with PyTorch, and pass the state dict"
         )
     # With a stride of 0, a huge tensor may consist of repetitions of the few numbers in a small file.
     if sum(value.numel() * value.element_size() for value in state.values()) > most_bytes(file):
-        raise ValueError("its tensors need far more memory than the file")
+        raise ValueError("the tensors of the file need far more memory than the file")
     return _linear_layers(state, names)
 
 
@@ -312,7 +312,7 @@ def _tensor(name: str, tensor: Tensor) -> NDArray[Any]:
         flat = np.frombuffer(tensor.data, SAFETENSORS_DTYPES[tensor.dtype])
     else:
         known = ", ".join(SAFETENSORS_DTYPES)
-        raise ValueError(f"its tensor {name} has dtype {tensor.dtype}; supported are {known}, BF16")
+        raise ValueError(f"the tensor {name} has dtype {tensor.dtype}; supported are {known}, BF16")
     return flat.reshape(tensor.shape)
 
 
@@ -340,7 +340,7 @@ def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordere
 
 
 def _in_order(names: list[str], ordered: bool) -> list[str]:
-    """Sorts names that differ only in numbers. Keeps the order of other names, but raises ValueError unless `ordered`."""
+    """Sorts names that differ only in numbers; keeps the order of other names if `ordered`, and raises ValueError if not."""
     split = {name: re.split(r"(\d+)", name) for name in names}
     if len({tuple(parts[::2]) for parts in split.values()}) <= 1:
         return sorted(names, key=lambda name: [int(number) for number in split[name][1::2]])

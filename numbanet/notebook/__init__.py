@@ -1,4 +1,4 @@
-"""Displays networks and histories in notebooks. Without matplotlib, a notebook shows tables in place of pictures."""
+"""Displays networks and training histories in notebooks. Without matplotlib, a notebook shows tables in place of pictures."""
 
 import functools
 import html
@@ -29,7 +29,7 @@ def network_html(network: Network) -> str:
 
 
 def history_html(history: History) -> str:
-    """Returns the curves of the loss and of the accuracy, if any, and the figures of the last epoch, as HTML."""
+    """Returns the curves of the loss and of the accuracy, if any, and a line about the last epoch, as HTML."""
     if not history.epoch:
         return "<p>History of 0 epochs</p>"
     parts = [f"<p>{html.escape(_last(history))}</p>"]
@@ -46,7 +46,7 @@ def history_html(history: History) -> str:
 
 
 def _last(history: History) -> str:
-    """Returns the figures of the last epoch and, with early stopping, the best epoch, in one line."""
+    """Returns one line with the loss and metrics of the last epoch and, with early stopping, the number of the best epoch."""
     row = list(history)[-1]
     text = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
     best = f"; the network has the parameters of epoch {history.best_epoch}" if history.best_epoch is not None else ""

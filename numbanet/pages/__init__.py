@@ -1,4 +1,4 @@
-"""Interactive HTML pages, each in a single file that loads nothing from any other place, and the sheet's formulas for them."""
+"""Interactive HTML pages, each in one file that loads no other file, and the cheat sheet's formulas for these pages."""
 
 from numbanet.pages.files import refuse_other_names as refuse_other_names
 from numbanet.pages.report import Section as Section

@@ -23,7 +23,7 @@ def write(path: Location, page: str) -> None:
 
 
 def filled(template: str, parts: dict[str, str]) -> str:
-    """Returns the template with each comment `<!-- name -->` replaced by the part of this name."""
+    """Returns the template with each comment `<!-- name -->` replaced by `parts[name]`."""
     page = asset(template)
     for name, part in parts.items():
         page = page.replace(f"<!-- {name} -->", part)

@@ -14,8 +14,9 @@ from numbanet.pages.values import Step
 class Listing(NamedTuple):
     """A stage of a training step: the rows of the sheet that define it, and the code that computes it.
 
-    `rows` contains the pair (scalar function, loop) of each row. `loop` is the loop that computes the stage. The page
-    highlights the lines of the loop that contain one of the strings `marks`. `scalars` are the formulas that the loop calls.
+    `rows` identifies each row of the sheet by two names: its scalar function and its loop. `loop` is the name of the loop that
+    computes the stage. The page highlights the lines of the loop that contain one of the strings `marks`. `scalars` are the
+    names of the scalar functions that the loop calls.
     """
 
     rows: tuple[tuple[str, str], ...]
@@ -68,7 +69,7 @@ def stages_of(step: Step) -> dict[str, Any]:
     -------
     dict
         The names of the stages "z", "term", "loss", "dw", "db" and "update", and for each layer, in "layers", the names of the
-        stages "a", "dl_da" and "delta". "dl_da" is None if delta is computed in one stage.
+        stages "a", "dl_da" and "delta". "dl_da" is None if delta is computed without the stage dL/da.
     """
     layers = [
         {"a": f"a {layer.activation}", "dl_da": None, "delta": f"delta hidden {layer.activation}"} for layer in step.layers
@@ -109,10 +110,10 @@ def listing(stage: str) -> dict[str, Any]:
 
 @cache
 def _by_names() -> dict[tuple[str, str], list[Row]]:
-    """Returns the rows of the sheet by the names of their scalar function and loop, without the names of modules.
+    """Returns a dict that maps the names of a scalar function and of a loop, without modules, to their rows of the sheet.
 
-    Two sections of the sheet contain the short form of delta. For the short form, the dict contains the row of the section
-    about backpropagation.
+    Two sections of the sheet contain the short form of delta, 1/n (a - y). For the short form of delta, the dict contains the
+    row of the section about backpropagation.
     """
     found: dict[tuple[str, str], list[Row]] = {}
     for section in sections():

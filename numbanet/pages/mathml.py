@@ -66,7 +66,7 @@ class _Parser:
         return self.at < len(self.tokens) and self.tokens[self.at] in tokens
 
     def row(self, until: str | None) -> str:
-        """Returns the elements up to the token `until`, or up to the end of the formula, each with its indices."""
+        """Returns the elements, each with its subscript and superscript, up to the token `until` or the end of the formula."""
         elements = []
         while self.at < len(self.tokens) and self.tokens[self.at] != until:
             elements.append(self.with_indices())
@@ -92,7 +92,7 @@ class _Parser:
         return base
 
     def element(self) -> str:
-        """Returns the next element without indices: a letter, a number, an operator, a command or a group in braces."""
+        """Returns the next element without sub- and superscript: a letter, number, operator, command or group in braces."""
         token = self.next()
         if token == "{":
             return f"<mrow>{self.row(until='}')}</mrow>"
@@ -106,7 +106,7 @@ class _Parser:
         return f"<mo{fence}>{html.escape(MINUS if token == '-' else token)}</mo>"
 
     def command(self, name: str) -> str:
-        """Returns the element of a TeX command, whose arguments are the next elements."""
+        """Returns the MathML element of the TeX command `name`; the arguments of the command are the next elements."""
         if name in VARIABLES:
             return f"<mi>{VARIABLES[name]}</mi>"
         if name in OPERATORS:

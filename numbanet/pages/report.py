@@ -9,7 +9,7 @@ from numbanet.pages import files
 
 
 class Section(NamedTuple):
-    """A section of a report: its name in links, its title, and its content as HTML. A section without content is left out."""
+    """A section of a report: its name in links, its title, and its content as HTML. Sections without content are left out."""
 
     name: str
     title: str

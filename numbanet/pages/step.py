@@ -65,7 +65,7 @@ def _check(step: Step) -> None:
 
 
 def _content(step: Step) -> dict[str, Any]:
-    """Returns everything that the page shows, in the form that its script reads."""
+    """Returns everything that the page shows, in the form that the page's script reads."""
     terms, losses = values.loss_terms(step)
     stages = stages_of(step)
     names = {name for part in (stages, *stages["layers"]) for name in part.values() if isinstance(name, str)}
@@ -88,7 +88,7 @@ def _content(step: Step) -> dict[str, Any]:
 
 
 def _layer(step: Step, l: int) -> dict[str, Any]:
-    """Returns the values of layer l, counted from 0."""
+    """Returns the values of layer l, counted from 0, that the page shows."""
     layer = step.layers[l]
     z, a = values.curve(layer, step.epsilon)
     shown = {

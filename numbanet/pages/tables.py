@@ -1,4 +1,4 @@
-"""HTML tables: the arrays of a trace, and the layers of a network, which notebooks and reports show."""
+"""Makes HTML tables of the arrays of a trace, and of the layers of a network, for notebooks and reports."""
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ class Named(Protocol):
 
     @property
     def array(self) -> NDArray[Any]:
-        """The array with one or two dimensions."""
+        """The array, which has one or two dimensions."""
         ...
 
 
@@ -38,7 +38,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     Parameters
     ----------
     head : sequence of str
-        The names of the columns. A name of more than 28 letters is shortened, and its title is the whole name.
+        The names of the columns. A name of more than 28 letters is shortened, and the HTML attribute title contains the whole
+        name.
     rows : iterable of sequences of str
         The cells of each row. The first cell is the heading of the row.
     caption : str
@@ -74,7 +75,7 @@ def _cell(text: Any) -> str:
 
 
 def entries(facts: Mapping[str, Any]) -> str:
-    """Returns names and values as an HTML list. Values are shown as text."""
+    """Returns names and values as an HTML list. The values are text, not HTML."""
     lines = (f"<dt>{_cell(name)}</dt><dd>{_cell(value)}</dd>" for name, value in facts.items())
     return f"<dl>{''.join(lines)}</dl>"
 
@@ -104,7 +105,7 @@ def _matrix(part: Named) -> str:
 
 
 def _indices(length: int) -> list[int | None]:
-    """Returns the indices to show: all of them, or the first indices, None for the omitted ones, and the last index."""
+    """Returns the row or column indices to show: all, or the first few, None for the omitted ones, and the last."""
     if length <= MOST:
         return list(range(length))
     return [*range(MOST - 2), None, length - 1]
@@ -137,7 +138,7 @@ def _symbol(name: str) -> str:
 
 
 class Described(Protocol):
-    """The properties of a network that its description contains; `Network` documents the properties."""
+    """The properties of a network that `layers` and `facts` describe; `Network` documents the properties."""
 
     sizes: Any
     activations: Any
@@ -149,7 +150,7 @@ class Described(Protocol):
 
 
 def layers(network: Described) -> list[list[str]]:
-    """Returns the headings, and a row for each layer: its number, activation, sizes and parameters, and its dropout rate."""
+    """Returns headings and a row for each layer: its number, activation, sizes, number of parameters, and dropout rate."""
     head = ["layer", "activation", "inputs", "neurons", "weights", "biases", "parameters"]
     pairs = zip(network.sizes, network.sizes[1:], strict=False)
     rows = [

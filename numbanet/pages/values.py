@@ -101,7 +101,7 @@ def logit(layer: Layer) -> Array:
 
 
 def error_of_activations(step: Step, l: int) -> Array | None:
-    """Returns dL/da of layer l (counted from 0), of shape (n, n_out); None for an output layer with the short form of delta."""
+    """Returns dL/da of layer l (counted from 0), of shape (n, n_out); None if delta is computed as 1/n (a - y)."""
     layer = step.layers[l]
     dl_da = np.empty_like(layer.a)
     if l + 1 < len(step.layers):
@@ -136,7 +136,7 @@ def curve(layer: Layer, epsilon: float) -> tuple[Array, Array]:
     """Returns points z and a = phi(z) of the activation's curve, which is wide enough for every z of the layer.
 
     As a function of its own z_j, a softmax neuron's activation is sigmoid(z_j - c_j), where c_j depends on the other neurons.
-    For softmax, the function therefore returns the curve of sigmoid, which is wide enough for every z_j - c_j.
+    For softmax, the function returns the curve of sigmoid, which is wide enough for every z_j - c_j.
     """
     reach = np.abs(logit(layer)).max(initial=0.0)
     end = max(NARROWEST, np.ceil(1.1 * float(reach)))

@@ -150,7 +150,7 @@ class CheckpointFile:
         self._check_epochs(settings, description.training["history"], len(description.training["epoch"]))
 
     def _check_epochs(self, settings: Settings, history: dict[str, list[float]], finished: int) -> None:
-        """Raises ValueError if `epochs` is less than the number of finished epochs, or if a schedule returns other rates."""
+        """Raises ValueError if more than `epochs` epochs are finished, or if the schedule's rates for them have changed."""
         if finished > settings.epochs:
             raise ValueError(
                 f"{self.path} contains {checks.count(finished, 'epoch')}, but epochs={settings.epochs}: pass "
@@ -190,8 +190,8 @@ def conditions(
     validation : Data, optional
         The validation samples.
     sharded : bool
-        True if each process has its own samples. If True, each array is represented only by the shape of a row, which is the
-        same in all processes.
+        True if each process has its own samples. If `sharded` is True, each array is represented only by the shape of a row,
+        which is the same in all processes.
     """
     look = _columns if sharded else _shape_and_checksum
     arrays = data if isinstance(data, Data) else (None, None, None)
@@ -212,7 +212,7 @@ def conditions(
 
 
 def _shown(value: Any) -> str:
-    """Returns a condition for an error message. Strings appear without quotes, because most are the repr of an object."""
+    """Returns a condition's value for an error message. Strings appear without quotes: most are the repr of an object."""
     return value if isinstance(value, str) else checks.shown(value)
 
 

@@ -116,15 +116,18 @@ class Description:
             The network uses a formula that `own` does not contain.
         """
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
-            raise ValueError("its description of the network does not have numbanet's format")
+            raise ValueError("the description of the network does not have numbanet's format")
         if entries.get("version") != VERSION:
             raise ValueError(
-                f"its format has version {entries.get('version')!r}, but this version of numbanet reads version {VERSION}"
+                f"the file has version {entries.get('version')!r} of the format, but this version of numbanet reads version "
+                f"{VERSION}"
             )
         if unknown := sorted(entries.keys() - _ENTRIES - _OPTIONAL):
-            raise ValueError(f"its description has unknown entries {unknown}: a newer version of numbanet wrote it")
+            raise ValueError(
+                f"the description of the network has unknown entries {unknown}: a newer version of numbanet wrote the file"
+            )
         if missing := sorted(_ENTRIES - entries.keys()):
-            raise ValueError(f"its description of the network lacks the entries {missing}")
+            raise ValueError(f"the description of the network lacks the entries {missing}")
         arguments: dict[str, Any] = {name: entries[name] for name in _TOPOLOGY}
         arguments |= formulas.in_place_of_names(entries, own)
         topology = inputs.make_topology(**arguments, dropout=entries.get("dropout", 0.0))
@@ -140,9 +143,9 @@ class Description:
 
 
 def _checked_columns(columns: Any, n_in: int) -> tuple[str, ...]:
-    """Returns the column names as a tuple; raises ValueError unless they are one string per input of the network."""
+    """Returns the column names as a tuple; raises ValueError unless there is one string for each input."""
     if not isinstance(columns, list) or len(columns) != n_in or not all(isinstance(name, str) for name in columns):
-        raise ValueError(f"its column names are not a list of {n_in} strings, one for each input")
+        raise ValueError(f"the column names are not a list of {n_in} strings, one for each input")
     return tuple(columns)
 
 
@@ -152,15 +155,15 @@ def _checked_training(training: Any, history: NDArray[Any] | None) -> dict[str, 
     if history is not None:
         count, names = checks.integer("epochs", state.pop("epochs"), 0), tuple(state.pop("figures"))
         if history.shape != (count * len(names),) or len(set(names)) != len(names):
-            raise ValueError(f"its training history has {history.size} numbers, which do not fit {count} epochs of {names}")
+            raise ValueError(f"the training history has {history.size} numbers, which do not fit {count} epochs of {names}")
         columns = history.reshape(count, len(names)).T.tolist()
         state |= {"epoch": list(range(1, count + 1)), "history": dict(zip(names, columns, strict=True))}
     epochs, metrics, best = state["epoch"], state["history"], state["best_epoch"]
     dict(state["conditions"])
     if epochs != list(range(1, len(epochs) + 1)) or any(len(values) != len(epochs) for values in metrics.values()):
-        raise ValueError("its training history does not have one value of each metric for the epochs 1, 2, 3, ...")
+        raise ValueError("the training history does not have one value of each metric for the epochs 1, 2, 3, ...")
     if any(not isinstance(value, int | float) for values in metrics.values() for value in values):
-        raise ValueError("its training history contains values that are not numbers")
+        raise ValueError("the training history contains values that are not numbers")
     if best is not None and best not in epochs:
-        raise ValueError(f"its best epoch {best!r} is not in its training history")
+        raise ValueError(f"the best epoch {best!r} is not in the training history")
     return state

@@ -1,4 +1,4 @@
-"""The formulas of users in the description of a network: a file contains their names and digests, but no code."""
+"""Describes, in a network's file, the formulas that users wrote: the file contains names and digests, but no code."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def checked(formulas: Any) -> tuple[Activation | Loss, ...]:
 
 
 def entries(formulas: Iterable[Activation | Loss]) -> list[dict[str, str]]:
-    """Returns the kind, the name and the digest of each formula that is not built in, as JSON-serializable dicts."""
+    """Returns a JSON-serializable dict for each formula that is not built in: its kind, its name and its digest."""
     own = [formula for formula in formulas if not formula.is_built_in]
     return [{"kind": _kind(formula), "name": formula.name, "sha256": formula.digest} for formula in own]
 
@@ -35,7 +35,7 @@ def in_place_of_names(description: Mapping[str, Any], own: Iterable[Activation |
     Raises
     ------
     NeedsMoreError
-        A formula is missing in `own`, or its functions differ from the functions when the network was saved.
+        A formula is missing in `own`, or its functions have changed since the network was saved.
     ValueError, TypeError, LookupError, AttributeError
         The description is invalid.
     """
@@ -55,7 +55,7 @@ def _kind(formula: Activation | Loss) -> str:
 def _entry(entry: dict[str, str]) -> tuple[str, str, str]:
     kind, name, digest = (entry[key] for key in ("kind", "name", "sha256"))
     if kind not in CLASSES or not isinstance(name, str) or not isinstance(digest, str):
-        raise ValueError(f"its description has an invalid formula {checks.shown(entry)}")
+        raise ValueError(f"the description of the network has an invalid formula {checks.shown(entry)}")
     return kind, name, digest
 
 

@@ -26,7 +26,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads the description and the flat vectors from an open NPZ file; raises an exception if the file is invalid.
+    """Reads a network's description and flat vectors from an open NPZ file; raises an exception if the file is invalid.
 
     `own` contains the formulas that users wrote and that the network may use.
     """
@@ -34,7 +34,7 @@ def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDA
         members = {info.filename: info for info in archive.infolist()}
         text = members.get("description.npy")
         if text is None or (text.compress_type != zipfile.ZIP_STORED and text.file_size > COMPRESSED_LIMIT):
-            raise ValueError(f"it contains {sorted(members)}, but no valid description of a network")
+            raise ValueError(f"the file contains {sorted(members)}, but no valid description of a network")
         entries = json.loads(_array(archive, text.filename, np.dtype(np.uint8)).tobytes())
         is_stored = f"{HISTORY}.npy" in members
         history = _array(archive, f"{HISTORY}.npy", np.dtype("<f8")) if is_stored else None
@@ -42,7 +42,9 @@ def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDA
         expected = {f"{name}.npy": name for name in description.vectors}
         needed = ["description.npy", *[f"{HISTORY}.npy"] * is_stored, *expected]
         if sorted(members) != sorted(needed):
-            raise ValueError(f"it contains the members {sorted(members)}, but its description requires {needed}")
+            raise ValueError(
+                f"the file contains the members {sorted(members)}, but the description of the network requires {needed}"
+            )
         return description, {name: _vector(archive, members[member], name, description) for member, name in expected.items()}
 
 
@@ -57,7 +59,7 @@ def _vector(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, descript
         )
     vector = _array(archive, info.filename, topology.dtype)
     if vector.size != topology.parameter_count:
-        raise ValueError(f"its array {name!r} has shape {vector.shape}, not ({topology.parameter_count},)")
+        raise ValueError(f"the array {name!r} has shape {vector.shape}, not ({topology.parameter_count},)")
     return vector
 
 
@@ -67,6 +69,6 @@ def _array(archive: zipfile.ZipFile, member: str, dtype: np.dtype) -> NDArray[An
         array = read_array(file)
     if array.dtype != dtype or array.ndim != 1:
         raise ValueError(
-            f"its array {member} has dtype {array.dtype} and shape {array.shape}, but must have dtype {dtype} and one dimension"
+            f"the array {member} has dtype {array.dtype} and shape {array.shape}, but must have dtype {dtype} and one dimension"
         )
     return array

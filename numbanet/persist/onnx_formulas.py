@@ -1,7 +1,7 @@
 """The activations of `numbanet.equations.beyond` as nodes of an ONNX graph.
 
-All operators are operators that ONNX Runtime computes in float32 and in float64, except Erf, which ONNX Runtime computes in
-float32 only.
+ONNX Runtime computes the operators of these nodes in float32 and in float64, except Erf, which ONNX Runtime computes in float32
+only.
 """
 
 import math

@@ -97,7 +97,7 @@ def interface(encoding: Encoding) -> str:
 
 
 def with_encoding(network: Graph, encoding: Encoding, dtype: np.dtype) -> Graph:
-    """Returns a graph that encodes raw columns as x, computes the network's y_hat, and decodes y_hat to answers.
+    """Returns a graph that encodes raw columns as x, computes the network's y_hat, and decodes y_hat to labels or numbers.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _needs_float64(features: Iterable[Any]) -> bool:
 def _standardised(
     graph: Graph, columns: list[str], features: Sequence[Any], place: int, dtype: np.dtype, words: frozenset[str]
 ) -> str:
-    """Adds nodes that replace missing values in adjacent columns of numbers and booleans v, and compute (v - mean) / scale."""
+    """Adds nodes that fill in missing values in adjacent columns v of numbers and booleans, and compute (v - mean) / scale."""
     values = []
     for column, feature in zip(columns, features, strict=len(columns) > 1):
         if isinstance(feature, Boolean):
@@ -177,7 +177,7 @@ def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtyp
 
 
 def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    """Returns a dict that maps all `words` that are not in `codes` to `fill`, or an empty dict if `fill` is None."""
+    """Returns a dict from the words for a missing value that are not in `codes` to `fill`, or {} if `fill` is None."""
     return {} if fill is None else dict.fromkeys(sorted(words - codes.keys()), fill)
 
 
@@ -197,7 +197,7 @@ def _known(graph: Graph, dtype: np.dtype) -> str:
 
 
 def _answers_of_quantity(graph: Graph, target: Quantity, known: str) -> None:
-    """Adds the output answers (N, 1), which contains the predictions in the units of the target column."""
+    """Adds the output `answers` (N, 1), which contains the predictions in the units of the target column."""
     scale, mean = (graph.constant(f"y.{name}", getattr(target, name), np.float64) for name in ("scale", "mean"))
     scaled = graph.node("Mul", [graph.cast("y_hat", np.float64, "y"), scale], "y.scaled")
     value = graph.node("Add", [scaled, mean], "y.in_units")
@@ -206,7 +206,7 @@ def _answers_of_quantity(graph: Graph, target: Quantity, known: str) -> None:
 
 
 def _answers_of_classes(graph: Graph, target: Classes, known: str, dtype: np.dtype, n_out: int) -> None:
-    """Adds the outputs answers (N, 1), which contains labels, and probabilities (N, classes)."""
+    """Adds two outputs: `answers` (N, 1), which contains labels, and `probabilities` (N, classes)."""
     probabilities = "y_hat"
     if n_out == 1:
         half, one = graph.constant("y.half", 0.5, dtype), graph.constant("y.one", 1, dtype)

@@ -1,7 +1,7 @@
 """Writes and reads a network as a safetensors file: a JSON description in the header, and tensors layer1.w, layer1.b, ...
 
-The tensors of another flat vector, such as moment_1, are named moment_1.layer1.w, moment_1.layer1.b, ... Because the format
-safetensors has no checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
+The tensors of any flat vector other than the parameters, such as moment_1, are named moment_1.layer1.w, moment_1.layer1.b, ...
+Because the format safetensors has no checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
 """
 
 import hashlib
@@ -41,13 +41,15 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads the description and the flat vectors from an open safetensors file; raises an exception if the file is invalid.
+    """Reads a network's description and flat vectors from an open safetensors file; raises an exception for an invalid file.
 
     `own` contains the formulas that users wrote and that the network may use.
     """
     texts, stored = read_tensors(file)
     if KEY not in texts:
-        raise ValueError("its header does not describe a network; to import PyTorch weights, call numbanet.from_torch")
+        raise ValueError(
+            "the header of the file does not describe a network; to import PyTorch weights, call numbanet.from_torch"
+        )
     header = json.loads(texts[KEY])
     history = _array(stored[HISTORY]) if HISTORY in stored else None
     description = Description.from_dict(header["description"], history, own)
@@ -57,16 +59,18 @@ def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDA
     if history is not None:
         expected[HISTORY] = history.shape
     if stored.keys() != expected.keys():
-        raise ValueError(f"it contains the tensors {sorted(stored)}, but its description requires {sorted(expected)}")
+        raise ValueError(
+            f"the file contains the tensors {sorted(stored)}, but the description of the network requires {sorted(expected)}"
+        )
     for name, shape in expected.items():
         dtype = DTYPES["float64" if name == HISTORY else topology.dtype.name]
         if (stored[name].shape, stored[name].dtype) != (shape, dtype):
             raise ValueError(
-                f"its tensor {name} has dtype {stored[name].dtype} and shape {stored[name].shape}, not {dtype} and {shape}"
+                f"the tensor {name} has dtype {stored[name].dtype} and shape {stored[name].shape}, not {dtype} and {shape}"
             )
     tensors = {name: _array(stored.pop(name)) for name in expected}
     if header["sha256"] != _checksum(header["description"], tensors):
-        raise ValueError("its checksum does not match its content")
+        raise ValueError("the checksum of the file does not match its content")
     return description, {
         vector: np.concatenate([tensors[name].ravel() for name, _ in names]) for vector, names in layout.items()
     }
@@ -75,7 +79,7 @@ def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDA
 def _array(tensor: Tensor) -> NDArray[Any]:
     """Converts a float32 or float64 tensor to an array."""
     if tensor.dtype not in DTYPES.values():
-        raise ValueError(f"it has a tensor of dtype {tensor.dtype}, but only F32 and F64 are allowed")
+        raise ValueError(f"the file has a tensor of dtype {tensor.dtype}, but only F32 and F64 are allowed")
     return np.frombuffer(tensor.data, "<f4" if tensor.dtype == "F32" else "<f8").reshape(tensor.shape)
 
 

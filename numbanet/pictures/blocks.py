@@ -12,11 +12,11 @@ def paragraph(text: str) -> str:
 
 
 def wide(table: str, label: str) -> str:
-    """Returns a table, with a label for screen readers, that scrolls, also with the keyboard, if it is wider than the page."""
+    """Returns a table with a label for screen readers, which scrolls, also with the keyboard, if the page is too narrow."""
     return f'<div class="wide" tabindex="0" role="group" aria-label="Table: {html.escape(label)}">{table}</div>'
 
 
 def listing(names: Sequence[str]) -> str:
-    """Returns at most 20 names, separated by commas, and the number of the other names."""
+    """Returns text with at most 20 names, separated by commas, and the number of further names."""
     more = len(names) - MOST_NAMES
     return ", ".join(names) if more <= 0 else f"{', '.join(names[:MOST_NAMES])} and {more:,} more"

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -18,7 +19,7 @@ from numbanet.pages import shortened
 from numbanet.pictures import style
 from numbanet.pictures.labels import are_texts, class_numbers, indices_of
 from numbanet.pictures.page import POINT, SMALLEST
-from numbanet.pictures.placing import size_in_mm, size_of
+from numbanet.pictures.placing import size_in_mm, size_of, without_formulas
 
 GRID = 300  # the number of points along each axis
 LEADING, SPACE = 1.65, 3.6  # of the legend: the height of a line, and the width of a marker and of spaces, per font size
@@ -163,8 +164,8 @@ def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[
 def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     """Writes a legend inside the Axes if it covers only a small part of them and no layout engine makes room beside the Axes.
 
-    Otherwise, the legend is at the right of the Axes, which become narrower. If the legend would need more than half of the
-    width, its letters are smaller, and, if necessary, it ends with the number of names that it omits.
+    If not, the legend is at the right of the Axes, which become narrower to make room for the legend. If the legend would need
+    more than half of the width, its letters are smaller, and, if necessary, it ends with the number of names that it omits.
     """
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
     width, height = size_in_mm(ax)
@@ -173,7 +174,10 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     for points in (style.LABEL_POINTS, SMALLEST):
         rows = max(1, int(height / (LEADING * points * POINT)))
         columns = -(-len(names) // rows)
-        wide = max(size_of(name, points)[0] for name in [*names, f"and {len(names)} more"]) + SPACE * points * POINT
+        wide = (
+            max(size_of(without_formulas(name), points)[0] for name in [*names, f"and {len(names)} more"])
+            + SPACE * points * POINT
+        )
         if columns * wide <= width / 2:
             break
     most = max(1, int(width / 2 / wide))
@@ -186,10 +190,16 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     if ax.figure.get_layout_engine() is None:
         if np.prod(taken) < MOST_COVERED * width * height:
             framed = {"frameon": True, "framealpha": 0.8, "facecolor": style.theme(ax).paper}
-            ax.legend(handles, names, loc="best", **spare | framed)
+            _written(ax.legend(handles, names, loc="best", **spare | framed))
             return
         _make_narrower(ax, taken[0] / width)
-    ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0.2, **spare)
+    _written(ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0.2, **spare))
+
+
+def _written(legend: Legend) -> None:
+    """Lets the legend show the letter $ of names, which would otherwise begin a formula."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _make_narrower(ax: Axes, share: float) -> None:
@@ -206,15 +216,16 @@ def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDA
     """Writes the name of each class into its region, as far as possible from other regions; omits a name that does not fit."""
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
     for c, name in enumerate(map(shortened, names)):
-        size = (size_of(name, style.LABEL_POINTS) + 2 * AROUND_NAME) / size_in_mm(ax) * GRID
+        size = (size_of(without_formulas(name), style.LABEL_POINTS) + 2 * AROUND_NAME) / size_in_mm(ax) * GRID
         half = np.ceil(size[::-1] / 2).astype(int)  # in rows and columns of the grid
         best = None
         while (fits := _fits(winner == c, half)).any():
             best, half = fits, half + DEEPER
         if best is not None:
             row, column = np.argwhere(best)[best.sum() // 2]
-            look = {"size": style.LABEL_POINTS, "color": style.theme(ax).ink, "path_effects": style.halo(ax)}
-            ax.text(axes[0][column], axes[1][row], name, ha="center", va="center", zorder=4, **look)
+            look = {"ha": "center", "va": "center", "color": style.theme(ax).ink, "path_effects": style.halo(ax)}
+            place = float(axes[0][column]), float(axes[1][row])
+            ax.text(*place, name, size=style.LABEL_POINTS, parse_math=False, **look)
 
 
 def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -155,7 +155,7 @@ def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
 
 
 def _panel_top(parts: list[list[Line]], tops: NDArray[np.float64], room: float) -> float:
-    """Returns the top of the panel: below all formulas that are wider than the room beside it, with space for the y label."""
+    """Returns the top of the panel: below all formulas that do not fit beside the panel, with space for the y label."""
     top = 0.0
     for lines, y in zip(parts, tops, strict=False):
         for number, drawn in enumerate(lines, start=1):
@@ -169,7 +169,7 @@ def _height(lines: list[Line]) -> float:
 
 
 def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
-    """Draws lines from top to bottom; an option "tone" is the name of a colour of the theme."""
+    """Draws lines from top to bottom; the option "tone" of a line names a colour of the theme."""
     for drawn in lines:
         options = dict(drawn.options)
         colour = getattr(page.theme, options.pop("tone", "ink"))
@@ -180,8 +180,8 @@ def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
 def _title_lines(title: str, note: str, room: float, first_room: float) -> list[Line]:
     """Returns the title of a card, the source of the formula, and a note about its curves.
 
-    The first line is above the panel, and may have the width `first_room`. If the source fits, the first line also contains the
-    source.
+    The first line is above the panel, and may have the width `first_room`. The first line also contains the source of the
+    formula, if the source fits into the line.
     """
     match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
     words, reference = match.groups("") if match else (title, "")
@@ -198,7 +198,7 @@ def _title_lines(title: str, note: str, room: float, first_room: float) -> list[
 
 
 def _pieces(text: str) -> list[str]:
-    """Divides a text before each word, but not inside formulas between dollar signs."""
+    """Divides a text into pieces that begin at each word, but does not divide formulas between dollar signs."""
     return re.findall(r"(?:\$[^$]*\$|[^\s$])+ ?", text)
 
 
@@ -244,7 +244,7 @@ def _cases_or_terms(text: str, room: float) -> list[str]:
 
 
 def _terms(formula: str) -> list[str]:
-    """Divides a formula before each plus that is neither in parentheses nor in braces; pluses in square brackets count."""
+    """Divides a formula before each plus outside parentheses and braces, but also before a plus inside square brackets."""
     depth, ends = 0, [1]
     for at, letter in enumerate(formula):
         depth += (letter in "({") - (letter in ")}")

@@ -23,8 +23,8 @@ JUMP = np.nan  # a point that separates two pieces of a curve
 class Curve(NamedTuple):
     """A curve y over x, and the names that are written at its line.
 
-    `names` has one name, or one for each piece of the curve. `ground` contains the values over Z of a second curve, which is
-    drawn in grey behind the first curve, and `ground_name` is its name.
+    `names` has one name, or one for each piece of the curve. `ground` contains the values of a second curve at the points Z,
+    which is drawn in grey behind the first curve, and `ground_name` is its name.
     """
 
     x_label: str
@@ -166,7 +166,7 @@ def _cce() -> Curve:
 
 
 def _log_sum() -> Curve:
-    """Returns the curve of the loss cce for a target that is the class of the largest z, where the loss is log(1 + others)."""
+    """Returns the curve of the loss cce if the target is the class with the largest z; this loss is log(1 + others)."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
     return Curve("$z_1$", Z, loss, (r"$\log(1 + \mathrm{others})$",), SOFTMAX)

@@ -34,8 +34,8 @@ def neuron_diagram(
 ) -> Axes:
     """Draws a neuron with its inputs, weights, sum and activation.
 
-    If x, w and b are given, the diagram shows their values, and the values of z and a that the compiled loops compute.
-    Otherwise, the diagram shows symbols.
+    If x, w and b are given, the diagram shows their values, and the values of z and a that the compiled loops compute. If none
+    of them is given, the diagram shows symbols.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def points(size: float, scale: float) -> float:
 class Neuron(NamedTuple):
     """The words and numbers in the diagram of a neuron.
 
-    `rows` has the entry (symbol, value, weight) for each input, and None where inputs are omitted.
+    `rows` has the entry (symbol, value, weight) for each input, and None in place of omitted inputs.
     """
 
     rows: list[tuple[str, str, str] | None]
@@ -281,7 +281,7 @@ def _shown(size: int, most: int) -> NDArray[np.integer]:
 
 
 def _heights(size: int, shown: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Returns the y coordinates of the drawn neurons, from top to bottom, with a gap of 2.4 for omitted neurons."""
+    """Returns the y coordinates of the drawn neurons, from top to bottom: 1 apart, or 2.4 where neurons are omitted."""
     steps = np.where(np.diff(shown) > 1, 2.4, 1.0)
     heights = -np.concatenate([[0.0], np.cumsum(steps)])
     return heights - heights.mean() if size == shown.size else heights - (heights[0] + heights[-1]) / 2

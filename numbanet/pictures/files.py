@@ -81,7 +81,7 @@ def _left(tspan: str) -> float:
 
 
 def _with_fonts(svg: str) -> str:
-    """Returns the drawing with the letters of its fonts, so that every browser draws the same page."""
+    """Returns the drawing with embedded fonts, reduced to its letters, so that every browser draws the same page."""
     return svg.replace("</style>", f"{_font_faces(svg)}</style>", 1)
 
 

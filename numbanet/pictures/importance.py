@@ -64,7 +64,7 @@ def _bars(found: Importances) -> str:
 
 
 def _with_titles(picture: str, names: list[str]) -> str:
-    """Adds the whole name to the labels whose names are shortened; a browser shows it while the mouse is above the label."""
+    """Adds the whole name to each label with a shortened name; a browser shows it while the mouse is above the label."""
     for name in names:
         if (short := pages.shortened(name)) != name:
             label, title = html.escape(short, quote=False), html.escape(name, quote=False)

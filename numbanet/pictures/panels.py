@@ -85,8 +85,10 @@ def _write_names(ax: Axes, named: list[tuple[NDArray[np.float64], str, str]]) ->
     for number, (_, name, colour) in enumerate(named):
         others = [k for k in range(len(named)) if k != number]
         alike = [k for k in others if named[k][2] == colour]
-        points = [np.concatenate([np.full((1, 2), np.inf), *(lines[k] for k in chosen)]) for chosen in (others, alike)]
-        box = place(size_of(name, SMALLEST), Surroundings(lines[number], *points, placed, panel, zero))
+        to_others, to_alike = (
+            np.concatenate([np.full((1, 2), np.inf), *(lines[k] for k in chosen)]) for chosen in (others, alike)
+        )
+        box = place(size_of(name, SMALLEST), Surroundings(lines[number], to_others, to_alike, placed, panel, zero))
         placed.append(box)
         x, y = (box.low + box.high) / 2 / panel
         ax.text(x, y, name, transform=ax.transAxes, size=SMALLEST, color=colour, ha="center", va="center")

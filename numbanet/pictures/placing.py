@@ -37,6 +37,11 @@ def size_of(name: str, points: float) -> NDArray[np.float64]:
     return np.array([width, max(above + below, POINT)]) * points
 
 
+def without_formulas(name: str) -> str:
+    """Returns a name of the same width in which no letter $ begins a formula, for measuring."""
+    return name.replace("$", "S")
+
+
 def dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns points on a line, at most about 0.5 mm apart; leaves out NaN."""
     ends = [(a, b) for a, b in pairwise(points) if np.isfinite([a, b]).all()]

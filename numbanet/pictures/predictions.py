@@ -13,6 +13,7 @@ from numbanet import checks, inputs
 from numbanet.pages import shortened
 from numbanet.pictures import style
 from numbanet.pictures.page import extent
+from numbanet.pictures.placing import without_formulas
 
 LEAST_POINTS = 6.0  # the size of the smallest letters in the titles of images
 OPAQUE = 500  # the number of points above which points are transparent
@@ -20,7 +21,7 @@ MOST_POINTS = 2000  # more points are drawn as an image, because each point of a
 
 
 def predicted_against_true(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", ax: Axes | None = None) -> Axes:
-    """Draws the predictions over the targets. A point on the diagonal is an exact prediction.
+    """Draws the predictions (y axis) over the targets (x axis). A point on the diagonal is an exact prediction.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *
     wide, tall = 1.1, 1.1 * height / width + 0.4  # the distances between images, if an image has the width 1
     size = 1.55 * columns, 1.55 * rows * tall / wide
     ax = style.axes(ax, size)
-    theme, widest = style.theme(ax), max(extent(line)[0] for title in titles for line in title.split("\n"))
+    theme, widest = style.theme(ax), max(extent(without_formulas(line))[0] for title in titles for line in title.split("\n"))
     room = style.shrink(ax, size) * size[0] * 25.4 / columns
     points = float(np.clip(0.95 * room / widest, LEAST_POINTS, style.LABEL_POINTS - 1)) if widest else LEAST_POINTS
     for s, (sample, title) in enumerate(zip(values, titles, strict=True)):

@@ -1,4 +1,4 @@
-"""Writes the report of a training or of an evaluation: one HTML file with figures, curves, tables and explanations."""
+"""Writes the report of a training or of an evaluation: one HTML file with metrics, curves, tables and explanations."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
@@ -38,10 +38,10 @@ def report(
 ) -> None:
     """Writes a report of a trained network as one HTML file, which a browser shows without an Internet connection.
 
-    The report contains the figures of the network on the given samples, a description of the data and of their encoding, the
-    settings, the learning curves, the confusion matrix and the scores of the classes or the predictions against the targets,
-    the samples with the largest errors, the permutation importance of the columns, and a description of the machine. Ctrl-C
-    during the measurement of the importance ends only this measurement.
+    The report contains the loss and the metrics of the network on the given samples, a description of the data and of their
+    encoding, the settings, the learning curves, the confusion matrix and the scores of the classes or the predictions against
+    the targets, the samples with the largest errors, the permutation importance of the columns, and a description of the
+    machine. Ctrl-C during the measurement of the importance ends only this measurement.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def report(
     network : Network
         The trained network.
     x : Table, DataFrame or array_like (n, n_in)
-        The samples on which the network is measured, such as held-out samples. If y is not given, x is a table for the
-        encoding `network.table`.
+        The samples on which the network is measured, such as held-out samples. If y is not given, x must be a table, which the
+        encoding `network.table` converts to inputs and targets.
     y : array_like, optional
         The targets, as for `Network.evaluate`.
     history : History, optional
@@ -59,13 +59,14 @@ def report(
     metrics : list of str or callable
         Further metrics, as for `Network.evaluate`.
     samples : str
-        The words for the samples, such as "held-out rows".
+        The words with which the report names the samples, such as "held-out rows".
     total : int, optional
-        The number of all samples, if x is a part of them. By default, the number of rows from which a table was taken.
+        The number of all samples, if x is a part of them. By default, if x is a table that was taken from the rows of a larger
+        table, the number of these rows.
     shape : (int, int), optional
         The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
-        and the importance of the pixels as images. By default, the shape of the images in a table that was read from a file of
-        images.
+        and the importance of the pixels as images. By default, `shape` is the shape of the images in a table that was read from
+        a file of images.
     settings : dict, optional
         Settings of the training by name, such as the number of epochs. The report lists the settings.
     command : str, optional

@@ -82,8 +82,8 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
 def _draw_curve(ax: Axes, history: History, name: str, title: str, colour: str) -> tuple[Line2D, str]:
     """Draws the finite values of a metric over the epochs, and returns the line and its name.
 
-    A value between two values that are not finite is drawn as a point, because no line leads to it. The name says how the
-    values end if the last value is not finite.
+    A value between two values that are not finite is drawn as a point, because no line leads to it. If the last value is not
+    finite, the name says how the values end.
     """
     values = np.array(history.history[name], float)
     finite = np.isfinite(values)
@@ -204,8 +204,8 @@ def _name_classes(ax: Axes, classes: list[str], step: int = 1) -> None:
     if longest > 5 or step > 1:  # slanted names that are long would overlap
         upright = {"rotation": 90, "va": "center"} if longest > 10 or step > 1 else {"rotation": 40}
         turned = {"ha": "right", "rotation_mode": "anchor", **upright}
-    ax.set_xticks(ticks, classes[::step], **turned)
-    ax.set_yticks(ticks, classes[::step])
+    ax.set_xticks(ticks, classes[::step], parse_math=False, **turned)
+    ax.set_yticks(ticks, classes[::step], parse_math=False)
     borders = np.arange(1, len(classes)) - 0.5
     ax.set_xticks(borders, minor=True)
     ax.set_yticks(borders, minor=True)
@@ -214,16 +214,15 @@ def _name_classes(ax: Axes, classes: list[str], step: int = 1) -> None:
 def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating], cell: float) -> bool:
     """Writes the number of samples and the fraction into each cell, as large as the cell allows; returns True if both fit.
 
-    `cell` is the side of a cell in points. The numbers are omitted if they would be smaller than LEAST_POINTS, and so are the
-    fractions.
+    `cell` is the side of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
     """
     theme = style.theme(ax)
-    fractions_as_text = {(i, j): _percent(fractions[i, j]) for i, j in np.argwhere(counts)}
+    fractions_as_text = {(i, j): _percent(float(fractions[i, j])) for i, j in np.argwhere(counts)}
     percent = min(7.5, 0.26 * cell, 0.9 * cell / _width(fractions_as_text.values()))
     shows_both = percent >= LEAST_POINTS
     number = min(10.0, (0.4 if shows_both else 0.6) * cell, 0.9 * cell / _width(map(str, counts[counts > 0])))
     for (i, j), text in fractions_as_text.items():
-        ink = _legible(theme.shades(fractions[i, j]))
+        ink = _legible(theme.shades(float(fractions[i, j])))
         if number >= LEAST_POINTS:
             ax.text(j, i - 0.14 * shows_both, f"{counts[i, j]}", ha="center", va="center", color=ink, size=number)
         if shows_both:

@@ -85,7 +85,7 @@ def _target(encoding: Encoding) -> str:
 
 
 def _groups(features: Iterable[Any]) -> list[list[Any]]:
-    """Returns the columns in groups: columns next to each other that have the same encoding, such as pixels, are a group."""
+    """Returns the columns in groups: columns next to each other with the same encoding, such as pixels, form a group."""
     groups: list[list[Any]] = []
     for feature in features:
         if groups and dataclasses.replace(groups[-1][0], name=feature.name) == feature:
@@ -122,7 +122,7 @@ def settings(network: Network, given: Mapping[str, Any]) -> str:
 
 
 def curves(network: Network, history: History) -> str:
-    """Draws the curve of each figure over the epochs, and lists the figures of the first, the best and the last epoch."""
+    """Draws the curve of each metric over the epochs, and lists the metrics of the first, the best and the last epoch."""
     if not len(history):
         return paragraph("The training was interrupted in its first epoch.")
     names = [name for name in history.history if not name.startswith("val_") and name != "seconds"]
@@ -132,7 +132,7 @@ def curves(network: Network, history: History) -> str:
     ]
     parts = [f'<div class="figures even">{"".join(drawn)}</div>']
     if network.table is not None and isinstance(network.table.target, Quantity):
-        parts.append(paragraph("The losses are of the standardised target."))
+        parts.append(paragraph("The losses are computed from the standardised target."))
     if history.interrupted:
         parts.append(paragraph("Ctrl-C interrupted the training."))
     rows = list(history)
@@ -173,7 +173,7 @@ def _of_epoch(name: str, value: float) -> str:
 
 
 def results(network: Network, values: Mapping[str, float], found: Predictions) -> str:
-    """Shows the figures, and then the confusion matrix and the scores of classes, or predictions against targets."""
+    """Shows the loss and metrics, and then the confusion matrix and the scores of classes, or predictions against targets."""
     unit = unit_of(network.table)
     shown = {name: figure(name, value, unit) for name, value in values.items()}
     parts = [pages.entries(shown)]
@@ -205,13 +205,13 @@ def results(network: Network, values: Mapping[str, float], found: Predictions) -
 
 
 def _mean_as_prediction(found: NumberPredictions) -> str:
-    """Returns a sentence about the error without a network."""
+    """Returns a sentence about the error if every prediction were the mean of the targets."""
     mean, deviation = (checks.quantity(float(value)) for value in (found.truth.mean(), found.truth.std()))
     return f"For comparison: if every prediction were {mean}, the mean of these targets, the rmse would be {deviation}."
 
 
 def _class_as_prediction(found: ClassPredictions) -> str:
-    """Returns sentences about the number of correct predictions, and about this number without a network."""
+    """Returns sentences about the number of correct predictions, and this number if every prediction were the same class."""
     counts = np.bincount(found.truth)
     return (
         f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly. For comparison: if "

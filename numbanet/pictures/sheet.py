@@ -141,7 +141,7 @@ def _example() -> Network:
 
 
 def _draw_notation(page: Page, title: str, symbols: list[Symbol]) -> float:
-    """Draws the symbols at the foot of the page, column by column, and returns the y above them."""
+    """Draws the symbols at the foot of the page, column by column, and returns the y coordinate above them."""
     lines = -(-len(symbols) // len(SYMBOLS_AT))
     y = HEIGHT - FOOT - BAND - 1.0 - lines * SYMBOL_LEADING
     heading(title, [], WIDTH - 2 * MARGIN).draw(page, MARGIN, y + 1.5, HEADING)

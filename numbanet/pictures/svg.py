@@ -1,8 +1,9 @@
-"""Pictures as SVG elements of an HTML page. Their colours are CSS variables, so that the page can be light or dark."""
+"""Pictures as SVG elements of an HTML page. The pictures' colours are CSS variables, so that the page can be light or dark."""
 
 import html
 import io
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ VARIABLES = {
     style.SKY: "sky",
 }
 COLOUR = re.compile("#[0-9a-f]{6}")
+ADAPTING = {"gray_r", "importance"}  # the colour maps of images that are legible on a light and on a dark page
 ROUNDING = 0.02  # the largest difference between a mixture of colours and one of the 256 colours of a colour map
 IDENTIFIER = re.compile(r'( id="|xlink:href="#|url\(#)')
 
@@ -35,7 +37,7 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
     """Returns a picture as an SVG element, with text that a reader can select.
 
     On a dark page, the picture has the colours of the page. Pixels keep their colours. A picture with coloured pixels, such as
-    a confusion matrix, therefore has a white background on every page.
+    a confusion matrix, therefore has a white background on every page, except for pictures whose zero is transparent.
 
     Parameters
     ----------
@@ -48,9 +50,11 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
         A description of the picture for readers who do not see it.
     """
     file = io.StringIO()
-    with pyplot.style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": name}]), pyplot.ioff():
+    settings = {"svg.fonttype": "none", "svg.hashsalt": name}
+    with pyplot.style.context(["default", settings]), pyplot.ioff(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ ")  # letters that only matplotlib's font lacks, not the browser's fonts
         figure: Any = draw().figure
-        has_pixels = any(image.get_cmap().name != "gray_r" for ax in figure.axes for image in ax.images)
+        has_pixels = any(image.get_cmap().name not in ADAPTING for ax in figure.axes for image in ax.images)
         look = {"transparent": not has_pixels, "bbox_inches": "tight", "pad_inches": 0.05, "metadata": {"Date": None}}
         try:
             figure.savefig(file, format="svg", **look)

@@ -22,7 +22,7 @@ MOST_OUTPUTS = 3  # the largest number of outputs of a regression whose predicti
 
 
 class Samples(NamedTuple):
-    """The samples on which a network is measured: x (n, n_in), as a table, if they are rows of a table, and as images."""
+    """The samples on which a network is measured: an array x (n, n_in), the table if any, and the shape of images if any."""
 
     network: Network
     x: NDArray[Any]

@@ -32,7 +32,7 @@ class Output(NamedTuple):
     exact : ndarray
         The exact values.
     magnitude : ndarray or None
-        The error is measured in ulp (units in the last place) of these values. None means the magnitudes of the exact values.
+        The values whose ulp (unit in the last place) is the unit of the error; None for the exact values.
     bound : float
         The largest allowed error, in ulp.
     """
@@ -98,14 +98,15 @@ def cases(dtype: np.dtype) -> Iterator[Case]:
 
 
 def _scalar(exact: NDArray[Any]) -> list[Output]:
-    """Returns the exact result of a scalar formula as an `Output` with the error bound SCALAR_ULP, in a list."""
+    """Returns a list with one `Output`: the exact result of a scalar formula, with the error bound SCALAR_ULP."""
     return [Output(exact, None, SCALAR_ULP)]
 
 
 def _sum(terms: NDArray[Any], axis: int) -> list[Output]:
-    """Returns the exact sum of `terms` along an axis as an `Output`, in a list.
+    """Returns a list with one `Output`: the exact sum of `terms` along an axis.
 
-    The error bound grows with the number of terms, because each addition may round by half an ulp of the sum of magnitudes.
+    The error bound grows with the number of terms, because each addition may have a rounding error of half an ulp of the sum of
+    the terms' magnitudes.
     """
     return [Output(terms.sum(axis=axis), np.abs(terms).sum(axis=axis), SCALAR_ULP + terms.shape[axis])]
 

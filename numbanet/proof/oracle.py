@@ -1,8 +1,8 @@
 """The oracle: an independent implementation of all equations in NumPy, with extended precision.
 
 `numbanet verify` and the tests compare the loops with the oracle; training does not use the oracle. The oracle shares no code
-with the loops. The oracle uses operations on whole arrays, different forms of the formulas, einsum for sums, and the general
-chain rule instead of the short forms.
+with the loops. Unlike the loops, the oracle uses operations on whole arrays, other forms of the formulas, einsum for sums, and
+the general chain rule in place of short forms such as delta = 1/n (a - y).
 """
 
 from collections.abc import Callable, Sequence

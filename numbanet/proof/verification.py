@@ -30,8 +30,9 @@ class Row(NamedTuple):
     rung : str
         The implementation that was checked: "reference cpu", "fast cpu", "reference cuda" or "fast cuda".
     float32, float64 : float
-        The largest error in each dtype, in units in the last place (ulp) of the exact value. For a sum, the unit is the ulp of
-        the sum of the terms' magnitudes. For a whole training step, the unit is the ulp of the largest value in the array.
+        The largest error in each dtype, in units in the last place (ulp) of the exact value. For a sum, the unit of the error
+        is the ulp of the sum of the terms' magnitudes. For a whole training step, the unit of the error is the ulp of the
+        largest value in the array.
     bound : float
         The largest error that is allowed.
     """
@@ -86,7 +87,7 @@ def verify(device: str = "auto", *, report: Callable[[str], object] | None = pri
         verdict = "ok" if row.passed else "WRONG"
         write_line(f"{row.equation:64}{row.rung:15}{row.float32:9.2f}{row.float64:9.2f}{row.bound:8.1f}  {verdict}")
     wrong = sum(not row.passed for row in rows)
-    write_line(f"{len(rows)} rows, {wrong or 'none'} out of bounds")
+    write_line(f"{len(rows)} checks, {wrong or 'none'} out of bounds")
     return rows
 
 
@@ -103,7 +104,7 @@ def _rows(device: str) -> Iterator[Row]:
 
 
 def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[float, float]:
-    """Runs the loop of a case. Returns the error, in ulp, of the output that is closest to its error bound, and the bound."""
+    """Runs the loop of a case. Returns, for the output whose error is closest to its bound, the error in ulp and the bound."""
     arguments = [loops.upload(value) if isinstance(value, np.ndarray) else value for value in case.inputs]
     outputs = [loops.upload(np.zeros(output.exact.shape, dtype)) for output in case.outputs]
     for place, start in enumerate(case.start, start=len(outputs) - len(case.start)):

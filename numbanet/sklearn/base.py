@@ -96,7 +96,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         DivergenceError
             The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. A
             DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a finite score,
-            `fit` issues a ConvergenceWarning instead, and restores the parameters of the best epoch.
+            `fit` issues a ConvergenceWarning instead of this error, and restores the parameters of the best epoch.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
@@ -193,9 +193,10 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         whole: bool,
         **known: Any,
     ) -> Progress:
-        """Trains the network. If X is the whole data set, `whole` is True, and the sample weights are scaled.
+        """Trains the network. If `whole` is True, X is the whole data set, and the sample weights are scaled to a mean of 1.
 
-        If an exception ends training before the first epoch has ended, all attributes are reset to their previous values.
+        If an exception ends training before the first epoch has ended, all attributes of the estimator are reset to their
+        previous values.
         """
         before = vars(self).copy()
         self.n_iter_ = 0
@@ -307,7 +308,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
     def _begin(
         self, network: Network, validation: Validation | None, resume: bool, random_state: np.random.RandomState
     ) -> None:
-        """Initialises the attributes that are updated in each epoch."""
+        """Gives initial values to the estimator's attributes that each epoch updates."""
         self.network_, self.n_layers_, self.n_iter_ = network, len(network.sizes), 0
         if not resume:
             self._rate_factor, self._no_improvement_count = 1.0, 0

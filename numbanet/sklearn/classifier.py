@@ -36,12 +36,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
         Strength of the L2 penalty on the weights w. Biases are not penalised. The penalty adds alpha / (2 n) * sum of all w^2
-        to a batch's loss. Without sample weights, n is the number of samples in the batch. If `fit` gets sample weights, n is
-        the number of samples in the batch times the mean sample weight of all training samples; in scikit-learn, n is instead
-        the sum of the sample weights in the batch. With the solver "adamw", there is no penalty; instead, alpha is the factor
-        lambda of the weight decay w <- w - eta * lambda * w.
+        to a batch's loss. Without sample weights, the n of this penalty is the number of samples in the batch. If `fit` gets
+        sample weights, the n of the penalty is the number of samples in the batch times the mean sample weight of all training
+        samples; in scikit-learn, n is instead the sum of the sample weights in the batch. With the solver "adamw", there is no
+        penalty; instead, alpha is the factor lambda of the weight decay w <- w - eta * lambda * w.
     batch_size : int or "auto"
-        Number of samples per update; "auto" is 200. If there are fewer training samples, each update uses all samples.
+        Number of samples per update; "auto" is 200. If there are fewer training samples than batch_size, each update uses all
+        samples.
     learning_rate : {"constant", "invscaling", "adaptive"}
         Learning rate schedule for the solver "sgd"; other solvers ignore the schedule. "constant" keeps `learning_rate_init`.
         "invscaling" divides `learning_rate_init` by (t + 1)^power_t, where t is the number of samples seen before the epoch.
@@ -59,11 +60,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         If True, each epoch visits the samples in a new random order.
     random_state : int, RandomState or None
         Seed of the initial weights and biases, the validation split, shuffling and dropout. With the same random_state,
-        scikit-learn draws the same initial weights and biases, the same validation split, and the same order of the samples in
-        each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit is
-        sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other activation. If
-        `fit` is called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw from the same
-        generator. In contrast, scikit-learn creates a new generator for each call if random_state is an integer.
+        numbanet and scikit-learn draw the same initial weights and biases, the same validation split, and the same order of the
+        samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit is sqrt(2 /
+        (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other activation. If `fit` is
+        called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw from the same generator. In
+        contrast to numbanet, scikit-learn creates a new generator for each call if random_state is an integer.
     tol : float
         The smallest decrease of the loss that counts as an improvement. With `early_stopping`, `tol` is the smallest increase
         of the validation score that counts as an improvement.
@@ -117,16 +118,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Class labels.
     coefs_, intercepts_ : list of ndarray
         Copies of each layer's weights w (n_in, n_out) and of each layer's biases b (n_out,). To change the network, assign a
-        list of arrays, one per layer, to the attribute; changing a copy does not change the network.
+        list of arrays, one per layer, to `coefs_` or `intercepts_`; changing a copy does not change the network.
     loss_ : float
         Loss of the last epoch.
     best_loss_ : float or None
         Lowest loss of any epoch; None with `early_stopping`.
     loss_curve_ : list of float
         Loss of each epoch: the mean of the samples' losses, plus the L2 penalty of the weights at the start of the epoch. A
-        sample's loss is measured just before the update for its batch. In contrast, scikit-learn adds the L2 penalty of the
-        weights at each batch, and limits the cross-entropy of a sample to 36 (in float64). Without early stopping, scikit-learn
-        may therefore stop training after a different number of epochs than numbanet.
+        sample's loss is measured just before the update for its batch. In its `loss_curve_`, in contrast, scikit-learn adds the
+        L2 penalty of the weights at each batch, and limits the cross-entropy of a sample to 36 (in float64). Without early
+        stopping, scikit-learn may therefore stop training after a different number of epochs than numbanet.
     validation_scores_ : list of float or None
         Validation score after each epoch; None without validation data.
     best_validation_score_ : float or None
@@ -226,7 +227,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`. However, the sample weights are not scaled, because the mean sample weight over all calls is unknown.
+            As for `fit`. `partial_fit` does not scale the sample weights, because the mean sample weight over all calls is
+            unknown.
         classes : array_like (n_classes,), optional
             All class labels that occur in any call to `partial_fit`. The first call requires this argument, unless y is
             multilabel.

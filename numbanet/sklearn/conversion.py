@@ -1,4 +1,4 @@
-"""Checks samples with scikit-learn's functions, also supports tensors, and names the invalid column of a DataFrame."""
+"""Checks samples, which may be tensors, with scikit-learn's functions; an error names the invalid column of a DataFrame."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from numbanet import inputs
 
 
 def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) -> Any:  # noqa: N803
-    """Checks X and y with scikit-learn's `validate_data`; has the same arguments and return values.
+    """Checks X and y with scikit-learn's `validate_data`, and has the same arguments and return values as that function.
 
     In addition, X and y may be PyTorch tensors that require a gradient, are sparse, or have a dtype that NumPy lacks.
 

@@ -20,7 +20,7 @@ class Fitted(BaseEstimator):
 
     @property
     def coefs_(self) -> list[NDArray[np.floating]]:
-        """Copies of each layer's weights w (n_in, n_out). To set the weights, assign a list of arrays, one per layer."""
+        """Copies of each layer's weights w (n_in, n_out). Assign a list of arrays to `coefs_` to set the weights."""
         return [w for w, _ in self._parameters()]
 
     @coefs_.setter
@@ -30,7 +30,7 @@ class Fitted(BaseEstimator):
 
     @property
     def intercepts_(self) -> list[NDArray[np.floating]]:
-        """Copies of each layer's biases b (n_out,). To set the biases, assign a list of arrays, one per layer."""
+        """Copies of each layer's biases b (n_out,). Assign a list of arrays to `intercepts_` to set the biases."""
         return [b for _, b in self._parameters()]
 
     @intercepts_.setter

@@ -23,7 +23,7 @@ def initial_parameters(
 
     The limit is sqrt(2 / (n_in + n_out)) for layers with the activation sigmoid, and sqrt(6 / (n_in + n_out)) for layers with
     any other activation. As in scikit-learn, the limit of the output layer depends on the activation of the last hidden layer,
-    not on its own. With the same `random_state`, scikit-learn draws the same numbers.
+    not on the output layer's activation. With the same `random_state`, scikit-learn draws the same numbers.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class Parameters:
         return 1.0
 
     def _check_parameters(self) -> None:
-        """Checks the parameters that `Network` and the optimizers do not check, or for which they have other names."""
+        """Checks the parameters that `Network` and the optimizers do not check, or that have other names there."""
         if isinstance(self.solver, str) and self.solver == "lbfgs":
             raise ValueError(
                 "solver='lbfgs' is not available in numbanet.sklearn: use 'adam', 'adamw' or 'sgd', or scikit-learn's own "

@@ -13,7 +13,7 @@ LEAST_ADAPTIVE = 1e-6
 
 
 class DivergenceError(FloatingPointError, ValueError):
-    """The loss is no longer finite.
+    """Raised if the loss is no longer finite.
 
     For a loss that is not finite, `Network.fit` raises FloatingPointError, and scikit-learn raises ValueError.
     """

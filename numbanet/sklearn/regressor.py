@@ -29,9 +29,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         activation is e^z. "log_loss" is the cross-entropy for targets in [0, 1]; the output activation is sigmoid. The other
         names stand for the same losses as in `numbanet.Network`. A `Loss` is a loss function that you write, or a loss with a
         parameter, such as `numbanet.Quantile(0.9)`. For all losses except "poisson" and "log_loss", the output activation is
-        identity. The reported loss is the mean over all samples, and the sum over the outputs. The reported squared error is
-        also averaged over the outputs. As in scikit-learn, however, the gradients are computed from the sum of the squared
-        errors over the outputs.
+        identity. The reported loss is a sum over the outputs, averaged over all samples. The reported squared error is averaged
+        over the outputs, too. As in scikit-learn, however, the gradients are computed from the sum of the squared errors over
+        the outputs.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
 epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device, kernels
@@ -111,7 +111,8 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`. However, the sample weights are not scaled, because the mean sample weight over all calls is unknown.
+            As for `fit`. `partial_fit` does not scale the sample weights, because the mean sample weight over all calls is
+            unknown.
 
         Returns
         -------
@@ -129,7 +130,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
 
     @property
     def _gradient_scale(self) -> float:
-        """2 for the squared error, because the gradient of mse is twice the gradient of half the squared error; otherwise 1."""
+        """The scale is 2 for the squared error, as mse has twice the gradient of half the squared error; otherwise it is 1."""
         return 2.0 if self.loss == "squared_error" else 1.0
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:

@@ -12,8 +12,8 @@ from sklearn.utils import check_array, check_consistent_length, gen_batches
 class Shuffling(np.random.Generator):
     """A random generator for a network, which shuffles the samples in the same way as scikit-learn's estimators.
 
-    In each epoch, scikit-learn shuffles the order of the previous epoch. Copies and pickles of a `Shuffling` object become a
-    plain `numpy.random.Generator`.
+    In each epoch, scikit-learn shuffles the samples again, starting from their order in the previous epoch. Copies and pickles
+    of a `Shuffling` object become a plain `numpy.random.Generator`.
 
     Parameters
     ----------

@@ -130,7 +130,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns of the same length.
+    """A table: named columns of the same length.
 
     Parameters
     ----------
@@ -151,8 +151,8 @@ class Table:
         Sentences for the user about column names that `read` changed, and about columns without a name, which `read` left out
         or named by their position.
     whole : Table, optional
-        The table from which the rows of this table were taken. The property `values` of the table `whole` says which strings
-        are values.
+        The table from which the rows of this table were taken. The property `values` of the table `whole` says which strings,
+        such as NA, are ordinary values.
     shape : (int, int), optional
         The height and the width of the images whose pixels are the columns.
 

@@ -22,7 +22,7 @@ TARGETS: dict[str, Callable[..., Any]] = {kind.kind: kind for kind in (Classes, 
 
 
 class NetworkShape(Protocol):
-    """The properties of a network that a table's encoding must match, as in `engines.topology.Topology`."""
+    """The properties of a network that a table's encoding must match, with the same names as in `engines.topology.Topology`."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -131,7 +131,7 @@ class Encoding:
                 hints += f"; the model does not know its columns {listed(unknown)}: rename those that contain the needed values"
             if all(re.fullmatch(r"c\d+", name) for name in lacking):
                 hints += "; if its first line contains values instead of names, use header=False (--no-header)"
-            raise ValueError(f"{table.source} does not have these columns, which the model needs: {listed(lacking)}{hints}")
+            raise ValueError(f"{table.source} lacks columns that the model needs: {listed(lacking)}{hints}")
         if unknown:
             lacks_target = self.target.name not in table.columns
             target = f"; if one of them contains the target, rename it to {self.target.name!r}" if lacks_target else ""
@@ -175,7 +175,7 @@ class Encoding:
             raise ValueError(f"{found}{hint}, whose values are compared with the predictions{rename}")
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
-        """Returns the table without the rows that lack a value which the encoding cannot replace.
+        """Returns the table without the rows with a missing value that the encoding cannot replace.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Converts pandas and polars DataFrames and pyarrow tables to tables; the module imports none of these libraries."""
+"""Converts pandas and polars DataFrames and pyarrow tables to `Table` objects, without importing these libraries."""
 
 from typing import Any, NoReturn, TypeAlias
 

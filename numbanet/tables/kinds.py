@@ -40,8 +40,8 @@ def kind_of(table: Table, name: str, of_target: bool = False) -> type[Numeric] |
     Raises
     ------
     ValueError
-        The column is empty, mixes numbers with a few strings, or contains dates, names, or numbers that do not have the table's
-        spelling.
+        The column is empty, mixes numbers with a few strings, or contains dates, names (too many distinct strings), or numbers
+        that do not have the table's spelling.
     """
     column = table.column(name)
     refuse_empty(table, [name])

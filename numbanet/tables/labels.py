@@ -1,8 +1,8 @@
 """Finds and compares labels, which are the distinct values of a column of categories or classes.
 
-If all labels are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all labels are true or false,
-in any capitalisation, they are compared as booleans. All other labels are compared as strings without blanks at their ends. If
-any label in a column is a code such as 007, all labels of the column are compared as strings.
+If all labels of a column are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all labels are
+true or false, in any capitalisation, they are compared as booleans. All other labels are compared as strings without blanks at
+their ends. If any label in a column is a code such as 007, all labels of the column are compared as strings.
 """
 
 import re
@@ -118,7 +118,7 @@ def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown
 
 
 def _exact(column: Strings | Numbers, labels: tuple[str, ...]) -> dict[str | None, int]:
-    """Returns the indices of the strings that equal a label exactly, and of the strings that always mean a missing value."""
+    """Returns a dict from each label to its index, and from each string that always means a missing value to `MISSING`."""
     index: dict[str | None, int] = {None: MISSING}
     if column.spelling.is_plain:  # with a thousands separator, the string 1.500 may mean 1500
         index |= {label: k for k, label in enumerate(labels)}

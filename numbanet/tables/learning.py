@@ -41,7 +41,7 @@ def learn(
     contains dates, contains numbers in a spelling that the arguments of `read` do not describe, or has a different string in
     nearly every row. Numbers are standardised, and categories are encoded one-hot. Categories and classes that are numbers are
     compared as numbers, so that 1 and 1.0 are the same class; True and TRUE are the same class, too. `Table.values` says when a
-    string such as NA is a category. The function `notes` describes the choices that were made.
+    string such as NA is a category and not a missing value. The function `notes` describes the choices that `learn` made.
 
     Parameters
     ----------

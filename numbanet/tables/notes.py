@@ -31,8 +31,8 @@ def notes(table: Table | Frame, encoding: Encoding) -> list[str]:
     Returns
     -------
     list of str
-        At most 20 sentences about columns. If there are more than 20, an additional last sentence says how many columns are
-        left out.
+        At most 20 sentences about columns. If there would be more than 20 sentences, an additional last sentence says how many
+        columns are left out.
     """
     table = as_table(table)
     found = list(table.notes)

@@ -20,9 +20,9 @@ def read_parquet(file: BinaryIO, source: str, spelling: Spelling) -> Table:
         table = parquet.read_table(file)
         names = [name for name in table.column_names if not PANDAS_INDEX.fullmatch(name)]
         if len(names) > MOST_COLUMNS:
-            raise ValueError(f"it has {len(names)} columns, but may have at most {MOST_COLUMNS}")
+            raise ValueError(f"the file has {len(names)} columns, but may have at most {MOST_COLUMNS}")
         if doubled := {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set():
-            raise ValueError(f"it has two columns named {min(doubled)!r}")
+            raise ValueError(f"the file has two columns named {min(doubled)!r}")
         columns = {name: _column(table.column(name), arrow, spelling) for name in names}
     return Table(source, columns, table.num_rows, spelling=spelling)
 

@@ -82,9 +82,9 @@ def read(
     encoding : str, optional
         Encoding of a text file. By default, UTF-8, or the encoding that the file's byte order mark declares.
     header : bool, optional
-        True if the first line of a text file names the columns. If False, the columns are named c1, c2, ... By default, the
-        first line names the columns, and a first line of numbers raises ValueError, unless the numbers are 0, 1, 2, ..., as
-        pandas writes them for columns without names.
+        True if the first line of a text file names the columns. If `header` is False, the columns are named c1, c2, ... By
+        default, the first line names the columns, and a first line of numbers raises ValueError, unless the numbers are 0, 1,
+        2, ..., as pandas writes them for columns without names.
     target : str, optional
         For an NPZ file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file that contains
         the labels, which become the column y. For other files, `target` has no effect.

@@ -83,7 +83,7 @@ class Classes:
         Raises
         ------
         ValueError, TypeError
-            The same as for `answers`.
+            y_hat is invalid, as described for `answers`.
         """
         y_hat = self._checked(y_hat)
         return np.hstack([1 - y_hat, y_hat]) if y_hat.shape[1] == 1 else y_hat
@@ -123,7 +123,7 @@ class Quantity:
         checks.positive("scale", self.scale)
 
     def fits(self, loss: str) -> bool:
-        """True if a network with the loss can learn standardised numbers; a loss that the user wrote can."""
+        """True if a network with the loss can learn standardised numbers, as with every loss that a user wrote."""
         return loss not in (*Classes.losses, "poisson", "hinge")
 
     def width(self, loss: str) -> int:

@@ -42,8 +42,8 @@ class Form(NamedTuple):
     encoding : str, optional
         The character encoding; by default, UTF-8 or the encoding that the file's byte order mark declares.
     header : bool, optional
-        True if the first line contains the names of the columns, False if it contains values. By default, the first line
-        contains names, and a first line of numbers raises ValueError.
+        True if the first line contains the names of the columns, False if it contains values. By default, the first line must
+        contain the names of the columns, and a first line of numbers raises ValueError.
     """
 
     separator: str | None = None
@@ -120,7 +120,7 @@ def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) 
 
 
 def _sniffed(text: str, decimal: str) -> str:
-    """Returns the separator that divides the first rows into equally many columns, and into as many columns as possible."""
+    """Returns the separator that divides the first rows into equally many cells, and into as many cells as possible."""
 
     def columns(separator: str) -> tuple[bool, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)

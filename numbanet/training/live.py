@@ -67,7 +67,7 @@ class NotebookLine(NotebookOutput):
     encoding = "utf-8"
 
     def write(self, text: str) -> None:
-        """Shows what a terminal would show after the carriage returns in the text."""
+        """Shows what a terminal would show of the text, in which a carriage return begins the line again."""
         self.replace(text.rstrip().rpartition("\r")[2])
 
     def flush(self) -> None:

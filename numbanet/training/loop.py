@@ -250,7 +250,8 @@ class Training:
     def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
         """Takes a snapshot after an epoch.
 
-        If the loss or a parameter is infinite or NaN, restores the last snapshot instead and raises FloatingPointError.
+        If the loss or a parameter is infinite or NaN, takes no snapshot, but restores the last one and raises
+        FloatingPointError.
         """
         after = self.model.snapshot()
         if not (np.isfinite(totals.loss) and inputs.first_not_finite(after.parameters) is None):
@@ -302,7 +303,7 @@ class Training:
         return values
 
     def _upload(self) -> None:
-        """Copies the samples to the engine's device if they fit. Batches from a function are copied later, one at a time."""
+        """Copies the samples to the engine's device, if they fit. Batches from a function are copied later, one at a time."""
         if isinstance(self.data, Data):
             self.data = self.data.uploaded(self.model.engine)
         if self.validation is not None:
@@ -355,7 +356,7 @@ class Training:
 
 
 def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
-    """Trains on one pass in this process, without a snapshot of the state before the pass. Returns the totals of the pass."""
+    """Trains on one pass in this process, without taking a snapshot first; returns the sums of losses and correct outputs."""
     before, totals = model.step, NO_TOTALS
     updates = pass_.epoch(eta, model.optimizer.rule(), before + 1, model.dropout_key())
     for totals in train_parts(model, pass_.data, updates):
@@ -367,13 +368,13 @@ def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
 
 
 def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
-    """Trains on the parts of an epoch one after the other, and yields the totals since the start of the epoch."""
+    """Trains on the parts of an epoch one after the other, and yields the `Totals` since the start of the epoch."""
     passes = [model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
     return passes[0] if len(passes) == 1 else _joined(passes)
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Runs the passes one after the other, and yields the totals since the start of the first pass."""
+    """Runs the passes one after the other, and yields the `Totals` since the start of the first pass."""
     before = NO_TOTALS
     for each in passes:
         last = NO_TOTALS

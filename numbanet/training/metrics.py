@@ -196,7 +196,7 @@ def balanced_accuracy(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None =
 
 
 def f1(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
-    """Returns the F1 score, 2 TP / (2 TP + FP + FN).
+    """Returns the F1 score, 2 TP / (2 TP + FP + FN), from true positives, false positives and false negatives.
 
     The result is the mean of the F1 scores of all classes that occur in y or in the predictions. If the outputs are independent
     labels, the result is the mean of the F1 scores of all outputs. The F1 score of an output is 0 if its label occurs neither
@@ -221,9 +221,10 @@ def recall(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> f
 def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the area under the ROC curve of each class against all other classes, averaged over the outputs.
 
-    The area of an output is the probability that its prediction is larger for a sample of its class than for any other sample;
-    equal predictions count as 1/2. The area is undefined if all samples or no samples of y belong to the class of the output.
-    Outputs with an undefined area are left out of the mean. If the areas of all outputs are undefined, the result is NaN.
+    The area of an output is the probability that its prediction is larger for a random sample of its class than for a random
+    other sample; equal predictions count as 1/2. The area is undefined if all samples or no samples of y belong to the class of
+    the output. Outputs with an undefined area are left out of the mean. If the areas of all outputs are undefined, the result
+    is NaN.
     """
     classes = None if has_labels(y, labels, roc_auc.__name__) else classes_of(y)
     areas = []
@@ -311,7 +312,7 @@ def own(metric: Any) -> Metric | None:
 
 
 def check_targets(metrics: Mapping[str, Metric], y: np.ndarray, of: str = "") -> None:
-    """Calls `refuse_numbers` for each classification metric that does not accept all values of the targets y."""
+    """Raises ValueError if the targets y contain numbers that a classification metric cannot use (see `refuse_numbers`)."""
     for metric in metrics.values():
         if isinstance(metric, functools.partial) and own(metric) is not None:
             name = metric.func.__name__

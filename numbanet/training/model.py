@@ -117,7 +117,7 @@ class Model:
     def use(self, optimizer: Optimizer) -> None:
         """Sets the optimizer of the next updates.
 
-        If the last optimizer has another class, all moments are set to 0.
+        If the new optimizer has another class than the last one, all moments are set to 0.
         """
         if type(optimizer) is not type(self.optimizer):
             self.reset(optimizer)
@@ -137,7 +137,7 @@ class Model:
         self.engine, self.device = engine, device
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the attributes for pickle and copy: a snapshot replaces the engine, and `packed` replaces NumPy objects."""
+        """Returns the attributes for pickle and copy, with a snapshot in place of the engine, and without NumPy objects."""
         state = vars(self).copy()
         del state["engine"]
         return state | {"generator": packed(self.generator), "snapshot": packed(tuple(self.snapshot()))}

@@ -96,7 +96,8 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
     monitor : str or None
         The name of the metric. None means "val_loss" if there is validation data, else "loss".
     mode : {"min", "max"} or None
-        Whether smaller or larger values are better. None is allowed only if numbanet knows the better direction of the metric.
+        Whether smaller or larger values are better. None is allowed only if numbanet knows which values of the metric are
+        better.
     min_delta : float
     measured : MeasuredMetrics
 
@@ -149,7 +150,7 @@ class Progress:
         self.best_index: int | None = None
 
     def follow(self, history: Mapping[str, list[float]]) -> list[bool]:
-        """Processes the new epochs of a history. Returns, for each new epoch with the metric, True if the metric improved."""
+        """Processes the new epochs of a history. For each new epoch with the metric, the returned list says if it improved."""
         name, larger, min_delta, in_every_epoch = self.monitored
         values = history.get(name, ())
         steps = []

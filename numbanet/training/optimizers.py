@@ -158,11 +158,12 @@ class AdamW(Adam):
 def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
     """Returns a copy of the optimizer that performs the same updates as scikit-learn's solvers.
 
-    The copy differs from the optimizer in two properties. First, Adam adds epsilon to sqrt(v) instead of to sqrt(v_hat).
-    Second, if the last batch of an epoch has n < batch_size samples, the weight-decay factor of this batch is multiplied by
-    batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. The differences matter for
-    weights whose only gradient is the gradient of the penalty, such as the weights of a ReLU that is 0 for all samples. Pickles
-    of the copy store both differences, but model files do not.
+    The copy differs from the optimizer in two properties. First, the copy of Adam adds epsilon to sqrt(v) instead of to
+    sqrt(v_hat). Second, if the last batch of an epoch has n < batch_size samples, the copy multiplies the weight-decay factor
+    of this batch by batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. The
+    differences between copy and optimizer matter for weights whose only gradient is that of the penalty, such as the weights of
+    a neuron with relu whose output is 0 for all samples. Pickles of the copied optimizer store both differences, but model
+    files do not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)

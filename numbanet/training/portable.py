@@ -36,8 +36,8 @@ def packed(value: Any) -> Any:
     """Returns a copy of a value in which all arrays, NumPy scalars and random generators are converted to Python values.
 
     NumPy's pickles of arrays and generators contain the names of private modules and checksums of compiled classes, which
-    differ between versions of NumPy. An older version of NumPy therefore cannot open the pickle of a newer version. The packed
-    value contains no objects of NumPy's classes.
+    differ between versions of NumPy. An older version of NumPy therefore cannot open a pickle that a newer version wrote. The
+    packed value contains no objects of NumPy's classes.
 
     Parameters
     ----------

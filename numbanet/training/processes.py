@@ -1,7 +1,8 @@
 """Interfaces through which several processes train one network: `Partition` and `Consensus`.
 
 A `Partition` divides the samples among the processes, and a `Consensus` keeps the processes in the same state. `Whole` and
-`Alone` implement these interfaces for training by one process; `numbanet.distributed` implements them for several processes.
+`Alone` implement `Partition` and `Consensus` for training by one process; `numbanet.distributed` implements both interfaces for
+several processes.
 """
 
 import math
@@ -177,7 +178,7 @@ class Consensus(Protocol):
     follows: bool
 
     def session(self) -> AbstractContextManager[None]:
-        """Returns a context manager. Training runs within its context."""
+        """Returns a context manager. Training runs within the context of this manager."""
         ...
 
     def begin(self, training: "Training") -> None:
@@ -185,7 +186,7 @@ class Consensus(Protocol):
         ...
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """After the callbacks, makes `logs` and the parameters equal in all processes. Returns whether training must stop."""
+        """Makes `logs` and parameters equal in all processes after the callbacks' calls. Returns whether training must stop."""
         ...
 
 
@@ -207,7 +208,7 @@ class Alone:
 
 
 class Processes(NamedTuple):
-    """The partitions and the consensus that training uses in one process.
+    """The two `Partition` objects and the `Consensus` object that training uses in one process.
 
     Parameters
     ----------

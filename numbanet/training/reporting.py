@@ -170,7 +170,7 @@ def say_after_interruption(text: str) -> None:
 
 
 def shown(value: float) -> str:
-    """Returns a figure with four decimals, or with four significant digits if the figure is small: 3.21e-05."""
+    """Returns a number as text with four decimals, or with four significant digits if the number is small: 3.21e-05."""
     return f"{value:.4g}" if 0 < abs(value) < SMALL else f"{value:.4f}"
 
 
@@ -184,8 +184,8 @@ def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
     """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
-    The function returns a message only if the loss also exceeds the loss of a network that predicts the same values for every
-    sample. An increase of the loss from 1e-12 to 1e-10 therefore causes no warning.
+    A message also requires that the loss exceeds the loss of a network that predicts the same values for every sample. For
+    example, an increase of the loss from 1e-12 to 1e-10 causes no warning.
 
     Parameters
     ----------

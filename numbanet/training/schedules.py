@@ -18,7 +18,7 @@ class Schedule:
     """
 
     def started(self, measured: MeasuredMetrics) -> "Schedule":
-        """Returns the schedule object for one call to `fit`, which may have a state; by default, the schedule itself.
+        """Returns the schedule object for one call to `fit`, which may have a state; a schedule without a state returns itself.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ def _power(by: float, count: int) -> float:
 
 @dataclass(frozen=True)
 class OfEpoch(Schedule):
-    """A schedule that calls a function. The function returns the learning rate itself instead of a factor.
+    """A schedule that calls a function. The user's function returns the learning rate itself instead of a factor.
 
     Parameters
     ----------

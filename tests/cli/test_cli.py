@@ -291,9 +291,9 @@ def test_info_lists_versions_and_kernels(capsys):
 
 def test_info_explains_how_a_network_trains_on_a_gpu(capsys):
     assert main(["info", "--plan", "64,32,10"]) == 0
-    assert "resident: parameters and a batch of 32 take" in capsys.readouterr().out
+    assert "resident: the parameters and a batch of 32 samples take" in capsys.readouterr().out
     assert main(["info", "--plan", "784,1024,10", "--batch-size", "64"]) == 0
-    assert "products: parameters and a batch of 64 take" in capsys.readouterr().out
+    assert "products: the parameters and a batch of 64 samples take" in capsys.readouterr().out
     assert main(["info", "--plan", "64"]) == main(["info", "--plan", "64,10", "--batch-size", "0"]) == 1
 
 

@@ -197,7 +197,7 @@ def test_ids_and_probabilities_stand_beside_the_answers(tmp_path, capsys, monkey
     assert main(["predict", model, path, "--id", "id", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ids"]["id"][:2] == ["home-0", "home-1"]
     assert main(["predict", model, path, "--id", "sold"]) == 1
-    assert "--id names 'sold', which is the column of the predictions" in capsys.readouterr().err
+    assert "--id names 'sold', but the predictions are written to the column 'sold'" in capsys.readouterr().err
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((tmp_path / "homes.csv").read_bytes())))
     assert main(["predict", model, "-", "-o", "-"]) == 0
     assert capsys.readouterr().out.splitlines() == [rows[0][2], *(row[2] for row in rows[1:])]

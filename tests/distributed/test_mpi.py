@@ -136,7 +136,7 @@ def test_an_error_in_one_process_ends_all_with_its_message(failed):
     done, folder, seconds = failed
     assert seconds < AT_ONCE + 60  # 60 s for the compilation
     assert done.returncode != 0 and not (folder / "failing.json").exists()
-    assert "rank 1 of 3 ends the others:" in done.stderr and "OSError: the disk of rank 1 is gone" in done.stderr
+    assert "rank 1 of 3 ends all processes:" in done.stderr and "OSError: the disk of rank 1 is gone" in done.stderr
 
 
 @needs_mpi

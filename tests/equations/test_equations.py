@@ -220,7 +220,7 @@ def test_every_loop_passes_verification(device, capsys, monkeypatch):
         monkeypatch.setattr(importlib.import_module("numbanet.proof.verification"), "_steps", lambda device, kernels: [])
     rows = numbanet.verify(device)
     assert rows and not [row for row in rows if not row.passed]
-    assert capsys.readouterr().out.endswith(f"{len(rows)} rows, none out of bounds\n")
+    assert capsys.readouterr().out.endswith(f"{len(rows)} checks, none out of bounds\n")
 
 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="replaces a loop of the CPU")

@@ -64,7 +64,7 @@ def archive(member, method, name="x.npy"):
 def test_content_that_inflates_too_much_is_refused_before_it_is_read():
     bomb = archive(bytes(parsing.MOST_INFLATED + 1), zipfile.ZIP_DEFLATED)
     assert len(bomb.getvalue()) < 1 << 17
-    with pytest.raises(ValueError, match=r"its members claim 67108865 bytes, but at most 67108864 are allowed"):
+    with pytest.raises(ValueError, match=r"the members of the archive claim 67108865 bytes, but at most 67108864 are allowed"):
         files.opened_archive(bomb)
 
 
@@ -77,7 +77,7 @@ def test_a_compressed_file_may_be_a_hundred_times_larger(monkeypatch):
 
 @each("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_methods_of_compression_are_refused(method):
-    with pytest.raises(ValueError, match=r"its member x\.npy is compressed by a method other than deflate"):
+    with pytest.raises(ValueError, match=r"the member x\.npy of the archive is compressed by a method other than deflate"):
         files.opened_archive(archive(bytes(10), method))
 
 
@@ -143,5 +143,5 @@ def test_the_content_of_a_pipe_is_read(tmp_path):
 def test_tensors_that_repeat_a_few_numbers_are_refused(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save({"0.weight": torch.zeros(1).expand(1 << 15, 1 << 15)}, tmp_path / "net.pt")
-    with pytest.raises(ValueError, match=r"net\.pt: its tensors need far more memory than the file"):
+    with pytest.raises(ValueError, match=r"net\.pt: the tensors of the file need far more memory than the file"):
         from_torch(tmp_path / "net.pt", loss="mse", activations="tanh")

@@ -236,7 +236,7 @@ def rounded(z):
     return int(z)
 
 
-@refused(r"it contains `print\(z\)`")
+@refused(r"the formula contains `print\(z\)`")
 def printing(z):
     print(z)
     return z
@@ -253,7 +253,7 @@ def unpacked(z):
     return a + b
 
 
-@refused("c has no value, or not in every case")
+@refused("c has no value in some case")
 def sometimes(z):
     if z > 0:
         c = 1

@@ -49,7 +49,7 @@ def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
         ({"activations": [None, "softmax"]}, TypeError, r"activation of layer 1 must be one of identity"),
         ({"loss": "dice"}, ValueError, r"unknown loss 'dice'.*known are sse, mse, bce, cce"),
         ({"loss": None}, TypeError, r"loss must be one of sse, mse, bce, cce"),
-        ({"activations": ["relu", "sigmoid"]}, ValueError, r"softmax, but the last layer, 2, has 'sigmoid'"),
+        ({"activations": ["relu", "sigmoid"]}, ValueError, r"softmax, but the last layer, layer 2, has 'sigmoid'"),
         ({"activations": ["relu", "identity"]}, ValueError, r"loss 'cce' needs the output activation softmax"),
         (
             {"activations": ["relu", "tanh"], "loss": "bce"},

@@ -160,7 +160,7 @@ def test_a_checkpoint_keeps_the_names(tmp_path):
 @each("columns", [["age", "size"], ["age", "size", 3], "abc"])
 def test_a_file_with_wrong_names_is_refused(columns):
     entries = description_of(trained()._model).to_dict() | {"columns": columns}
-    with pytest.raises(ValueError, match="its column names are not a list of 3 strings"):
+    with pytest.raises(ValueError, match="the column names are not a list of 3 strings"):
         Description.from_dict(entries)
 
 

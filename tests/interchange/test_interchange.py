@@ -451,10 +451,10 @@ def test_pickles_are_not_executed(torch, tmp_path):
     torch.save({"0.weight": Bomb()}, path)
     for content in (path.read_bytes(), pickle.dumps(Bomb()), (FILES / "torch.pt").read_bytes()[:3000], b""):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"cannot import .*net.pt: it is damaged or not a state dict"):
+        with pytest.raises(ValueError, match=r"cannot import .*net.pt: the file is damaged or not a state dict"):
             from_torch(path, loss="cce", activations="tanh")
     torch.save({"epoch": 3, "model": {"0.weight": torch.zeros(2, 2)}}, path)
-    with pytest.raises(ValueError, match=r"net.pt: it contains epoch, model instead of the tensors of a state dict"):
+    with pytest.raises(ValueError, match=r"net.pt: the file contains epoch, model instead of the tensors of a state dict"):
         from_torch(path, loss="cce", activations="tanh")
 
 
@@ -551,7 +551,7 @@ def test_a_damaged_file_of_keras_is_refused_before_its_weights_are_read(h5py, tm
     start = whole.index(b"\x89HDF")
     for place in range(start, start + 25432, 97):  # the length of model.weights.h5
         (tmp_path / "net.keras").write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        with pytest.raises(ValueError, match=r"its model\.weights\.h5 is damaged"):
+        with pytest.raises(ValueError, match=r"the model\.weights\.h5 of the file is damaged"):
             from_keras(tmp_path / "net.keras", loss="cce")
 
 

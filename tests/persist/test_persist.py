@@ -201,18 +201,18 @@ def test_other_programs_find_the_tensors_by_layer(safetensors, net):
 @each(
     "changes, message",
     [
-        ({"format": "other"}, "its description of the network does not have numbanet's format"),
-        ({"version": 2}, "its format has version 2, but this version of numbanet reads version 1"),
-        ({"version": None}, "its format has version None"),
-        ({"surprise": 1}, r"unknown entries \['surprise'\]: a newer version of numbanet wrote it"),
+        ({"format": "other"}, "the description of the network does not have numbanet's format"),
+        ({"version": 2}, "the file has version 2 of the format, but this version of numbanet reads version 1"),
+        ({"version": None}, "the file has version None of the format"),
+        ({"surprise": 1}, r"unknown entries \['surprise'\]: a newer version of numbanet wrote the file"),
         (
             {"sizes": [3, 5, 2]},
-            r"its (array 'parameters' has shape \(26,\), not \(32,\)|tensor layer1.w has dtype F32 and shape \(3, 4\), not)",
+            r"the (array 'parameters' has shape \(26,\), not \(32,\)|tensor layer1.w has dtype F32 and shape \(3, 4\), not)",
         ),
         ({"sizes": [3, 4, 4, 2], "activations": ["tanh", "tanh", "softmax"]}, r"\(46,\)|requires .*layer3.w"),
         (
             {"sizes": [10**9, 10**9, 2]},
-            "parameters, but its array 'parameters' has another size|its tensor layer1.w has|exceed the memory",
+            "parameters, but its array 'parameters' has another size|the tensor layer1.w has|exceed the memory",
         ),
         ({"sizes": [3.5, 2]}, "must be an integer"),
         ({"sizes": "3,4,2"}, "sizes must be a list of integers, input first, not the string"),
@@ -255,10 +255,13 @@ def test_other_parameters_in_an_archive_are_refused(npz, parameters, message):
     "tensors, message",
     [
         ({"layer1.w": np.full((3, 4), np.inf, "f4")}, r"parameters\[0\] is inf"),
-        ({"layer1.w": np.zeros((4, 3), "f4")}, r"its tensor layer1.w has dtype F32 and shape \(4, 3\), not F32 and \(3, 4\)"),
-        ({"layer2.b": np.zeros(2, "f8")}, r"its tensor layer2.b has dtype F64 and shape \(2,\), not F32 and \(2,\)"),
-        ({"layer2.b": np.zeros(2, "i4")}, "its tensor layer2.b has dtype I32"),
-        ({"layer3.b": np.zeros(2, "f4")}, r"it contains the tensors \[.*layer3.b.*\], but its description requires"),
+        ({"layer1.w": np.zeros((4, 3), "f4")}, r"the tensor layer1.w has dtype F32 and shape \(4, 3\), not F32 and \(3, 4\)"),
+        ({"layer2.b": np.zeros(2, "f8")}, r"the tensor layer2.b has dtype F64 and shape \(2,\), not F32 and \(2,\)"),
+        ({"layer2.b": np.zeros(2, "i4")}, "the tensor layer2.b has dtype I32"),
+        (
+            {"layer3.b": np.zeros(2, "f4")},
+            r"the file contains the tensors \[.*layer3.b.*\], but the description of the network requires",
+        ),
     ],
 )
 def test_other_tensors_are_refused(safetensors, tensors, message):
@@ -268,7 +271,7 @@ def test_other_tensors_are_refused(safetensors, tensors, message):
 
 def test_changed_tensors_are_noticed(safetensors):
     rewritten(safetensors, own={"sha256": "0" * 64})
-    refused(safetensors, "its checksum does not match its content")
+    refused(safetensors, "the checksum of the file does not match its content")
 
 
 @each("own", ["", "[]", "{}", "null", '{"description": 1, "sha256": 2}', "[" * 100_000, " " * (1 << 21)])
@@ -294,7 +297,7 @@ def test_an_archive_of_other_arrays_is_refused(npz, members):
 
 def test_an_archive_of_more_arrays_is_refused(npz):
     rewritten(npz, more=np.zeros(3))
-    refused(npz, "it contains .*more.npy")
+    refused(npz, "the file contains .*more.npy")
 
 
 @each("suffix", FORMATS)

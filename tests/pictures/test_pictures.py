@@ -144,6 +144,19 @@ def test_the_ends_of_long_names_remain():
     check_texts(ax.figure)
 
 
+def test_names_with_dollars_are_no_formulas():
+    names = ["5 $ to 10 $", "$_", "US$"]
+    ax = pictures.confusion_matrix([0, 1, 2], [0, 1, 1], names=names)
+    ax.figure.draw_without_rendering()
+    check_texts(ax.figure)
+    for layout in (None, "constrained"):
+        network, ax = Network([2, 8, 8], "tanh", "cce", seed=0), pyplot.figure(layout=layout).subplots()
+        pictures.decision_boundary(network, PLANE, names=[*names, *"abcd$"], ax=ax)
+        ax.figure.draw_without_rendering()
+        assert not any(text.get_parse_math() for text in [*ax.get_legend().get_texts(), *ax.texts])
+    pictures.sample_images(np.zeros((3, 4)), (2, 2), names).figure.draw_without_rendering()
+
+
 def test_string_labels_are_classes():
     ax = pictures.confusion_matrix(["b", "a", "b"], ["b", "b", "b"])
     np.testing.assert_allclose(ax.get_images()[0].get_array(), [[0, 1], [0, 1]])
@@ -250,7 +263,7 @@ def test_every_text_is_legible_on_a_dark_figure(name):
 
 
 COLOURED = {"classes", "many classes", "strings", "yes or no", "samples alone", "confusion_matrix", "names", "long names"}
-COLOURED |= {"large numbers", "weight_images"}  # the drawings with coloured pixels
+COLOURED |= {"large numbers", "weight_images", "importance_image"}  # the drawings with coloured pixels
 
 
 @each("name", DRAWINGS)

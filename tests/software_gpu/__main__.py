@@ -1,8 +1,8 @@
-"""Builds the software GPU if necessary, and runs a command on it: python -m tests.software_gpu COMMAND ...
+"""Builds the software GPU if necessary, and runs a command with it: python -m tests.software_gpu COMMAND ...
 
 Without a command, the module only builds the software GPU. After the command, the module prints how many kernels have run, and
-the findings that no test has expected. If there are any findings, the exit status is not 0. The page docs/software-gpu.md lists
-the environment variables.
+the findings (errors in kernels) that no test has expected. If there are such findings, the exit status is not 0. The page
+docs/software-gpu.md lists the environment variables that the software GPU reads.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.software_gpu.findings import lines_of
 
 
 def main(command: list[str]) -> int:
-    """Builds the driver, runs a command, and returns the exit status."""
+    """Builds the driver of the software GPU, runs a command, and returns the exit status."""
     build.build_driver()
     if not command:
         return 0
@@ -29,7 +29,7 @@ def main(command: list[str]) -> int:
 
 
 def environment(report: str) -> dict[str, str]:
-    """Returns the environment of the command, in which programs find the software GPU before NVIDIA's driver."""
+    """Returns environment variables with which the command loads the software GPU in place of NVIDIA's driver."""
     driver = [build.FOLDER, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
     modules = [build.HERE / "startup", build.ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
     paths = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, driver)), "PYTHONPATH": os.pathsep.join(map(str, modules))}
@@ -37,9 +37,9 @@ def environment(report: str) -> dict[str, str]:
 
 
 def executed(report: Path) -> str:
-    """Returns a line with the numbers of kernels, of launches and of graphs, and the seconds in kernels.
+    """Returns a line that states how many kernels, launches and CUDA graphs were executed, and the seconds spent in kernels.
 
-    A kernel counts once for each combination of argument types.
+    In the number of kernels, a kernel counts once for each combination of argument types.
     """
     rows = [line.split("\t") for line in lines_of(report / "launches")]
     names, launches = {name for *_, name in rows}, sum(int(count) for count, *_ in rows)

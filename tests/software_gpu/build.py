@@ -1,4 +1,4 @@
-"""Compiles the driver, and translated kernels, with g++."""
+"""Compiles the software GPU's driver, and kernels that have been translated to C++, with g++."""
 
 import functools
 import hashlib
@@ -21,7 +21,7 @@ KERNEL_SOURCES = ("translation/*.py", "driver/kernels.h", "driver/arithmetic.h",
 
 
 def build_driver() -> None:
-    """Compiles the driver, unless it has already been compiled from the current sources."""
+    """Compiles the software GPU's driver, unless it has already been compiled from the current sources."""
     include = headers()
     if include is None:
         raise SystemExit("the software GPU needs cuda.h, numba-cuda and the CUDA toolkit: pip install 'numbanet[sass]'")
@@ -43,7 +43,7 @@ def headers() -> str | None:
 
 
 def build_kernels(library: Path, code: str) -> None:
-    """Compiles translated kernels to a library that the driver can load."""
+    """Compiles kernels that have been translated to C++ (`code`) to a library that the software GPU's driver can load."""
     with tempfile.NamedTemporaryFile("w", suffix=".cpp") as source:
         source.write(code)
         source.flush()
@@ -67,6 +67,6 @@ def compiled(library: Path, sources: list[Path], flags: tuple[str, ...], linked:
 
 @functools.cache
 def fingerprint(patterns: tuple[str, ...], *flags: tuple[str, ...]) -> str:
-    """Returns a hash of the source files that match the given patterns, and of compiler flags."""
+    """Returns a hash of the source files that match the given patterns, and of the given compiler flags."""
     files = sorted(path for pattern in patterns for path in HERE.glob(pattern))
     return hashlib.sha256(b"\0".join([*(path.read_bytes() for path in files), repr(flags).encode()])).hexdigest()

@@ -1,4 +1,4 @@
-"""Reads the findings of the software GPU, for tests, from the file to which the driver appends them."""
+"""Lets tests read the findings (errors in kernels) of the software GPU, which its driver appends to a file."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ FILE = Path(os.environ.get("SOFTWARE_GPU_REPORT", "/nonexistent")) / "findings"
 
 
 def lines_of(path: Path) -> list[str]:
-    """Returns the lines of a file, or no lines if the file does not exist."""
+    """Returns the lines of a file, or an empty list if the file does not exist."""
     return path.read_text().splitlines() if path.exists() else []
 
 
 def take() -> list[str]:
-    """Returns the findings since the last call, and removes them from the driver's report."""
+    """Returns the findings since the last call of `take`, and removes these findings from the file."""
     found = lines_of(FILE)
     if found:
         FILE.write_text("")
@@ -20,7 +20,7 @@ def take() -> list[str]:
 
 
 def revive() -> None:
-    """Makes the context usable again after a kernel has failed, so that the next test does not fail too."""
+    """Makes the CUDA context usable again after a kernel has failed, because otherwise the next test would fail, too."""
     from cuda.bindings import driver
 
     driver.cuDevicePrimaryCtxReset(0)

@@ -1,7 +1,8 @@
-"""Changes numba-cuda's last step, so that kernels reach the driver as compiled C++ instead of machine code for a GPU.
+"""Changes the last step of numba-cuda's compilation: kernels reach the driver as compiled C++, not as GPU machine code.
 
-numba-cuda compiles a kernel to LTO-IR, which nvJitLink then links to machine code. Here, nvJitLink links the LTO-IR twice: to
-machine code, from which only the numbers of registers and bytes are used, and to PTX, which is translated to C++ and compiled.
+numba-cuda compiles a kernel to LTO-IR, which nvJitLink then links to machine code. This module makes nvJitLink link the LTO-IR
+twice: to machine code, of which only the numbers of registers and of bytes of local memory are used, and to PTX, which this
+module translates to C++ and compiles.
 """
 
 import hashlib
@@ -21,13 +22,16 @@ IMAGE = "software GPU: {}\0"  # the image that the driver gets in place of machi
 
 
 def install() -> None:
-    """Arranges that importing numba-cuda's linker also changes the linker."""
+    """Arranges that the import of numba-cuda's class `_Linker` also replaces the method `_Linker.complete`."""
     sys.meta_path.insert(0, _Finder())
 
 
 class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Returns the spec of numba-cuda's linker, whose loader also changes the linker."""
+        """Returns the import spec of the module with numba-cuda's linker.
+
+        The spec's loader also replaces the method `_Linker.complete`.
+        """
         if name not in LINKERS:
             return None
         sys.meta_path.remove(self)
@@ -45,7 +49,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def complete(linker: Any) -> Any:
-    """Replaces `_Linker.complete` of numba-cuda: returns the image of the kernels that have been added to the linker."""
+    """Replaces `_Linker.complete` of numba-cuda: returns an image for the software GPU's driver, with the linker's kernels."""
     from cuda.core import ObjectCode
 
     library = build.KERNELS / f"{key_of(linker)}.so"
@@ -57,7 +61,7 @@ def complete(linker: Any) -> Any:
 
 
 def key_of(linker: Any) -> str:
-    """Returns a name that depends on the code, the options and the translation."""
+    """Returns a file name that depends on the kernels' code, on the linker's options, and on the translation to C++."""
     translation = build.fingerprint(build.KERNEL_SOURCES, build.FLAGS, build.KERNEL_FLAGS)
     options = linker.arch, linker.max_registers, linker.lineinfo, translation
     parts = [bytes(code.code) for code in linker._object_codes] + [repr(options).encode()]
@@ -65,7 +69,11 @@ def key_of(linker: Any) -> str:
 
 
 def build_library(linker: Any, library: Path) -> None:
-    """Links the code to machine code and to PTX, unless it is PTX already, translates the PTX, and compiles the translation."""
+    """Translates the PTX of the linker's code to C++, and compiles the C++ to `library`.
+
+    If the code is not PTX, it is first linked to PTX. The code is also linked to machine code, for the numbers of registers and
+    of bytes of the stack.
+    """
     _, log = linked(linker, "cubin")
     ptx = next((bytes(code.code) for code in linker._object_codes if code.code_type == "ptx"), None) or linked(linker, "ptx")[0]
     registers, stack = (
@@ -75,7 +83,10 @@ def build_library(linker: Any, library: Path) -> None:
 
 
 def linked(linker: Any, kind: str) -> tuple[bytes, str]:
-    """Returns machine code or PTX, and the output of ptxas about it. PTX can only be generated from LTO-IR."""
+    """Links the linker's code to machine code (if `kind` is "cubin") or to PTX (if `kind` is "ptx").
+
+    Returns the result, and the output of the assembler ptxas. PTX can be generated only from LTO-IR.
+    """
     from cuda.core import Linker
 
     options = linker._get_linker_options(ptx=kind == "ptx")

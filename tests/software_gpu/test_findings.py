@@ -1,4 +1,4 @@
-"""The kernels in this module are wrong on purpose; the software GPU must find their errors, and report no others."""
+"""Most kernels in this module are wrong on purpose; the software GPU must find their errors, and report no other errors."""
 
 import re
 
@@ -33,12 +33,12 @@ THREADS, SPACES, BLOCKS = 8, 9, 3
 
 
 def array(n=THREADS, dtype=np.float32):
-    """Returns an array on the GPU that the host has written."""
+    """Returns an array on the GPU, to which the host has written the numbers 0, 1, ..., n - 1."""
     return cuda.to_device(np.arange(n, dtype=dtype))
 
 
 def run(kernel, *arguments, blocks=1, threads=THREADS, shared_bytes=0):
-    """Runs a kernel to its end; returns the name of the error, or None, and the kinds of the findings."""
+    """Runs a kernel to its end; returns the name of the CUDA error, or None, and the kinds of the findings, such as RACE."""
     error = None
     try:
         configured(kernel, blocks, threads, shared_bytes)(*arguments)
@@ -50,7 +50,7 @@ def run(kernel, *arguments, blocks=1, threads=THREADS, shared_bytes=0):
 
 
 def name_of(raised):
-    """Returns CUDA's name of an error; raises any other error again."""
+    """Returns the name of a CUDA error, such as CUDA_ERROR_LAUNCH_TIMEOUT; raises an error that is not from CUDA again."""
     found = re.search(r"CUDA_ERROR_\w+", str(raised))
     if found is None:
         raise raised
@@ -251,7 +251,7 @@ def meeting(fault):
     """Returns a kernel whose blocks each write a number, wait for each other, and add up the numbers of all blocks.
 
     The last thread of a block writes the number, and the first thread waits for the other blocks. The barrier of all blocks has
-    the given fault. For None, the barrier is the barrier of the cooperative kernel.
+    the given fault. If `fault` is None, the barrier is correct, like the barrier of numbanet's cooperative kernel.
     """
     excess = {"waits for too few": -1, "looks once": -2 * BLOCKS, "waits for too many": 1}.get(fault, 0)
     has_barrier_before, has_barrier_after = fault != "no barrier before", fault != "no barrier after"
@@ -288,7 +288,10 @@ def meeting(fault):
 
 
 def meet(fault, blocks=BLOCKS):
-    """Runs the kernel that `meeting` returns. Returns the sums, the error and the kinds of the findings."""
+    """Runs the kernel that `meeting` returns for `fault`.
+
+    Returns the kernel's sums, the name of the CUDA error, and the kinds of the findings.
+    """
     counter, numbers, sums = cuda.to_device(np.zeros(1, np.int32)), array(2 * BLOCKS), array(2 * BLOCKS)
     error, kinds = run(meeting(fault), counter, numbers, sums, blocks=blocks)
     return sums.copy_to_host().tolist(), error, kinds
@@ -321,7 +324,7 @@ def test_blocks_that_wait_for_ever():
 
 
 def test_more_blocks_than_can_meet():
-    """Both cuda.core, which asks the driver for the largest number of blocks, and the driver itself reject too many blocks."""
+    """Both cuda.core, which asks the driver for the limit, and the driver itself reject a grid of too many blocks."""
     from cuda.bindings import driver
 
     arguments = cuda.to_device(np.zeros(1, np.int32)), array(), array()
@@ -357,7 +360,10 @@ def test_a_barrier_of_all_blocks_that_the_software_gpu_cannot_run():
 
 
 def copying(fault):
-    """Returns a kernel that copies x to y asynchronously through shared memory, with the given fault, or correctly for None."""
+    """Returns a kernel that copies x to y asynchronously, through shared memory.
+
+    The kernel has the given fault; if `fault` is None, the kernel is correct.
+    """
 
     @cuda.jit
     def copy(x, y):
@@ -430,12 +436,12 @@ def test_too_many_threads_in_a_block():
 
 @cuda.jit
 def increment(y):
-    """In one thread, adds 1 to the first number."""
+    """In one thread, adds 1 to the first number of y."""
     put(y, 0, get(y, 0) + float32(1))
 
 
 def recorded(action, mode="global"):
-    """Records a kernel and an action as a CUDA graph; returns the name of the error, or None, and the kinds of the findings."""
+    """Records a kernel and an action as a CUDA graph; returns the name of the CUDA error, or None, and the findings' kinds."""
     from cuda.core import Device
 
     y = array()
@@ -473,7 +479,7 @@ def test_what_is_not_allowed_while_a_kernel_is_recorded(action):
 
 
 def test_what_is_not_allowed_in_any_mode():
-    """In the relaxed mode, in which numbanet records, a call may allocate memory, but must not wait for the recorded stream."""
+    """In CUDA's relaxed recording mode, which numbanet uses, a call may allocate memory, but not wait for the stream."""
     assert recorded(lambda y: cuda.device_array(3), "relaxed") == (None, [])
     error, kinds = recorded(lambda y: cuda.synchronize(), "relaxed")
     assert error.startswith("CUDA_ERROR_STREAM_CAPTURE") and set(kinds) == {"CAPTURE"}
@@ -483,7 +489,7 @@ def test_what_is_not_allowed_in_any_mode():
 
 
 def test_a_stream_that_waits_for_an_event():
-    """The driver executes the work before the event first, although the program has not waited for this work."""
+    """The driver first executes the work before the event, although the program itself has not waited for this work."""
     streams, y, pinned = [cuda.stream(), cuda.stream()], array(1), cuda.pinned_array(1, np.float32)
     events = [cuda.event(), cuda.event()]
     events[0].record(streams[0])
@@ -498,7 +504,7 @@ def test_a_stream_that_waits_for_an_event():
 
 
 def test_a_result_that_is_used_before_it_is_there():
-    """The driver executes the work of a stream as late as possible, so that a missing synchronisation is noticed."""
+    """The driver executes the work of a CUDA stream as late as possible, so that tests notice a missing synchronisation."""
     stream, y = stream_beside(), array(1)
     with launching_on(stream):
         configured(increment, 1, 1)(y)
@@ -512,7 +518,10 @@ def test_a_result_that_is_used_before_it_is_there():
 
 @each("early, found", [("0", 2), ("1", 7)])
 def test_a_copy_that_does_not_wait_for_the_kernel_before_it(monkeypatch, early, found):
-    """The kernel and the copy are in different streams. The driver executes the copy late, or early."""
+    """The kernel and the copy are in different CUDA streams.
+
+    The driver executes the copy as late as possible or, if SOFTWARE_GPU_EARLY is 1, early.
+    """
     monkeypatch.setenv("SOFTWARE_GPU_EARLY", early)
     y, pinned, stream = array(2), cuda.pinned_array(1, np.float32), stream_beside()
     y[:1].copy_to_device(np.ones(1, np.float32))

@@ -1,4 +1,4 @@
-"""The software GPU executes PTX instructions with the same results as Python's integers, NumPy and mpmath."""
+"""The software GPU executes PTX instructions with the same results as integer arithmetic in Python, NumPy and mpmath."""
 
 import hashlib
 import itertools
@@ -28,7 +28,7 @@ DIGITS = {"f32": 24, "f64": 53}
 
 
 def values(kind):
-    """Returns numbers of a type, including the extreme numbers."""
+    """Returns an array of numbers of the PTX type `kind`, such as "s32", including the largest and the smallest number."""
     if kind[0] == "f":
         tiny = TINY[kind]
         return np.array([0, -0.0, 1, -1.5, 1 / 3, 3e9, -7e-9, tiny, -tiny, 1e30, math.inf, -math.inf, math.nan], DTYPES[kind])
@@ -38,13 +38,16 @@ def values(kind):
 
 
 def wrapped(number, kind):
-    """Returns the number of a type whose bits are the lowest bits of an integer."""
+    """Returns the number of the integer type `kind`, such as "s32", whose bits are the lowest bits of the integer `number`."""
     size, number = int(kind[1:]), int(number) % 2 ** int(kind[1:])
     return number - 2**size if kind[0] == "s" and number >= 2 ** (size - 1) else number
 
 
 def saturated(x, kind):
-    """Returns the nearest integer of a type, rounded towards zero. For NaN, returns the same value as a GPU."""
+    """Returns x, rounded towards zero and limited to the range of the integer type `kind`.
+
+    For NaN, returns the value that a GPU returns.
+    """
     info = np.iinfo(DTYPES[kind])
     if math.isnan(x):
         return 0 if DTYPES[kind].itemsize == 4 else wrapped(2**63, kind)
@@ -52,12 +55,15 @@ def saturated(x, kind):
 
 
 def divided(x, y):
-    """Returns the quotient, rounded towards zero."""
+    """Returns the integer quotient x / y, rounded towards zero."""
     return abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
 
 
 def exactly(x, y, z, kind, rounding):
-    """Returns x y + z, rounded once; None for zeros, whose sign depends on the rounding mode, and for subnormal numbers."""
+    """Returns x y + z, rounded once.
+
+    Returns None if the result is 0, whose sign depends on the rounding mode, or is subnormal or too large for the type.
+    """
     if not all(map(math.isfinite, (x, y, z))):
         return x * y + z
     total = mpmath.fadd(mpmath.fmul(x, y, exact=True), z, exact=True)
@@ -172,7 +178,7 @@ KERNEL = """
 
 
 def kernel(name, opcode, kinds, to, immediate=None):
-    """Returns the PTX of a kernel that applies an instruction to one element of x, y and z per thread."""
+    """Returns the PTX code of a kernel in which each thread applies an instruction to one element of x, of y and of z."""
     names = list("xyz"[: len(kinds)])
     typed = list(zip([*names, "result"], [*kinds, to], strict=True))
     registers = " ".join(f".reg .{kind} %{n};" for n, kind in typed if kind != "pred")
@@ -198,7 +204,10 @@ IMMEDIATE = [("mul.wide.u32", "u32", "u64", -1171354717), ("and.b64", "u64", "u6
 
 @pytest.fixture(scope="module")
 def functions():
-    """Returns the kernels of all cases, in one module, because each compilation takes seconds."""
+    """Returns a function that looks up the kernel of a case by name.
+
+    All kernels are in one module, because each compilation takes seconds.
+    """
     from cuda.bindings import driver
 
     texts = [kernel(f"case{k}", opcode, kinds, to) for k, (opcode, kinds, to, _) in enumerate(CASES)]
@@ -217,7 +226,7 @@ def functions():
 
 
 def computed(function, arguments, to):
-    """Launches a kernel with one thread for each element of the arguments, and returns the results."""
+    """Launches a kernel, with one thread for each element of the argument arrays, and returns the array of results."""
     from cuda.bindings import driver
 
     arrays = [cuda.to_device(argument) for argument in arguments]
@@ -231,7 +240,7 @@ def computed(function, arguments, to):
 
 
 def expected(formula, arguments, to):
-    """Returns the result of a formula for each element, or None if the formula does not define a result."""
+    """Returns, for each element of the arguments, the result of a formula, or None if the formula defines no result."""
     if to[0] == "f":
         with np.errstate(all="ignore"):
             return [formula(*row) for row in zip(*arguments, strict=True)]
@@ -254,7 +263,7 @@ def test_instruction(functions, opcode):
 
 @each("opcode", [case[0] for case in IMMEDIATE])
 def test_instruction_with_a_negative_constant(functions, opcode):
-    """A constant has the width of its operand; an earlier translation misread -1171354717 as an operand of 64 bits."""
+    """A negative constant is translated with the width of its operand; -1171354717 must not become a number of 64 bits."""
     number = [case[0] for case in IMMEDIATE].index(opcode)
     _, kind, to, constant = IMMEDIATE[number]
     x = values(kind)

@@ -162,7 +162,7 @@ def test_arrays_are_tables_of_numbered_columns(tmp_path):
         np.savez(tmp_path / "t.npz", x=x, label=y[:3])
         tables.read(tmp_path / "t.npz", target="label")
     np.savez(tmp_path / "t.npz", z=x)
-    with pytest.raises(ValueError, match="it contains z, but no array x"):
+    with pytest.raises(ValueError, match="the file contains z, but no array x"):
         tables.read(tmp_path / "t.npz")
 
 
@@ -366,7 +366,7 @@ def test_a_table_that_cannot_be_learnt_from_is_refused(text, options, message, t
         ("b,a\nred,1\n", None),
         ("a,b,y\n1,red,whatever\n", None),
         ("a,b,id\n1,red,7\n", None),
-        ("a\n1\n", "does not have these columns, which the model needs: 'b'"),
+        ("a\n1\n", "lacks columns that the model needs: 'b'"),
         ("a,b,c\n1,red,0\n", "has columns that the model does not know: 'c'"),
         ("a,b\n1,red\n2,pink\n", r"column 'b', row 2 \(line 3\): unknown category 'pink'; known are 'blue', 'red'"),
         ("a,b\n1,red\nx,red\n", r"column 'a', row 2 \(line 3\): 'x' is not a number; if it means .*--missing x\)$"),

@@ -1,1 +1,1 @@
-"""The fast CPU engine, in which a compiled function computes whole epochs, and matrix products keep their sums in registers."""
+"""The fast CPU engine: one compiled function computes whole epochs, and the matrix products keep their sums in registers."""

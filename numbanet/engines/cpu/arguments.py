@@ -1,6 +1,6 @@
 """Named tuples that group the arguments of the fast CPU engine's compiled functions.
 
-Numba passes each field of a named tuple as a separate argument, so that the tuple itself costs nothing in inlined functions.
+Numba passes each field of a named tuple as a separate argument, so that grouping costs no time in inlined functions.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ class Workspace(NamedTuple):
         A flat array with the parameters, the gradients, the moments (velocity, or Adam's m and v), and the intermediate results
         for a block of samples.
     header : (1,) record
-        Sizes, and offsets into `memory`, that describe the whole network. Compiled functions receive the header record itself
+        Sizes, and offsets into `memory`, that describe the whole network. Compiled functions receive the record `header[0]`
         instead of the array.
     layers : (L,) record
         For each of the L layers, the layer's sizes, and the offsets into `memory` at which the layer's arrays begin.
@@ -68,7 +68,7 @@ class Job(NamedTuple):
         One of the constants PREDICT, LOGITS, EVALUATE, TRAIN and DESCEND in the module `cpu.epoch`.
     batch_size : int
         Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE: number of samples in a block. If several
-        threads compute, the number is a multiple of MR.
+        threads compute, the number of samples in a block is a multiple of MR.
     stop : int
         A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
@@ -83,12 +83,12 @@ class Job(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """The key and the counter from which dropout's random numbers are computed.
+    """The key and the first sample index, from which dropout's random numbers are computed.
 
     Parameters
     ----------
     key : uint64
-        The key of the random generator.
+        The key of the counter-based random generator.
     first_sample : int
         The index, within the epoch, of the sample at position 0 of `Samples.order`.
     """
@@ -98,7 +98,7 @@ class Draw(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A block: successive samples of a batch that the network processes together.
+    """Successive samples of a batch, called a block, that the network processes together.
 
     Parameters
     ----------

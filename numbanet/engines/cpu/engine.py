@@ -1,4 +1,4 @@
-"""The fast CPU engine, which owns a network's memory and calls the compiled function `run` for each slice of an epoch."""
+"""The fast CPU engine, which owns a network's memory and calls the compiled function `run` for each part of an epoch."""
 
 import math
 import os
@@ -38,7 +38,7 @@ ONE_POSITION = np.zeros(1, np.int64)  # the value of `Samples.order` for the tas
 
 
 class Terms(NamedTuple):
-    """The options of a training call: the update rule, its rates, the dropout, and the array that receives the gradients.
+    """The options of a training call: the update rule, its rates, dropout, and the choice of the array for the gradients.
 
     Parameters
     ----------
@@ -50,10 +50,10 @@ class Terms(NamedTuple):
         The key and counter of dropout's random numbers; None for no dropout.
     spare : bool
         If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
-        that sets `spare` to True must hold the lock from the first block of a batch to the last.
+        that sets `spare` to True must hold the lock from the first block of a batch to the last block.
     reached : list, optional
-        A list that receives an array with the position that the call has reached, even if a signal handler raises an exception
-        (see `threads.Crew.call`).
+        The call puts an array into this list, from which the caller can read the position that the call has reached, even if a
+        signal handler raised an exception (see `threads.Crew.call`).
     """
 
     rule: Rule
@@ -67,17 +67,18 @@ NO_TERMS = Terms(PLAIN)
 
 
 class Claim:
-    """Reserves the first array for gradients, at the offset `Layout.gradients`, for one epoch, as long as the object exists."""
+    """Reserves the first of the two arrays for gradients for one epoch, as long as the `Claim` object exists."""
 
 
 class FastCpuEngine:
-    """The fast engine for the CPU. The engine trains by a compiled function, which processes a slice of an epoch per call.
+    """The fast engine for the CPU.
 
-    The method `train_epoch` may yield between two blocks of a batch, when only some of the batch's gradients have been added
-    up. Callbacks and other threads may call the engine between two blocks, and must not change the unfinished gradients. The
-    memory layout of the network therefore has two arrays for gradients. Only one epoch at a time, which holds a `Claim`, adds
-    up its gradients in the first array. Calls without a `Claim` use the second array for gradients, and hold the lock until
-    their gradients are complete.
+    To train, the engine calls a compiled function, which processes a slice (some successive steps) of an epoch per call. The
+    method `train_epoch` may yield between two blocks of a batch, when the gradients of only some of the batch's samples have
+    been added up. Callbacks and other threads may call the engine between two blocks of a batch, and must not change the
+    unfinished gradients. The memory layout of the network therefore has two arrays for gradients. Only one epoch at a time,
+    which holds a `Claim`, adds up its gradients in the first array. Calls without a `Claim` use the second array for gradients,
+    and hold the lock until their gradients are complete.
 
     Parameters
     ----------
@@ -159,7 +160,7 @@ class FastCpuEngine:
             del claim  # explicitly, because a traceback may keep this frame and its variables alive
 
     def _claim(self) -> Claim | None:
-        """Reserves the first array for gradients: returns a new `Claim`, or None if another epoch has reserved the array."""
+        """Returns a new `Claim` of the first array for gradients, or None if another epoch has reserved that array."""
         with self.lock.here:
             if self.claim() is not None:
                 return None
@@ -190,7 +191,10 @@ class FastCpuEngine:
             yield totals
 
     def _run_whole_batches(self, job: Job, samples: Samples, totals: Totals, terms: Terms) -> Totals:
-        """Calls `_run` in slices until the end of the batch that contains the position `job.stop`. Holds the lock meanwhile."""
+        """Calls `_run` repeatedly, until the end of the batch that contains the position `job.stop`.
+
+        Holds the engine's lock meanwhile.
+        """
         stop = min(-(-job.stop // job.batch_size) * job.batch_size, samples.order.size)
         with self.lock.here:
             while totals.samples < stop:
@@ -201,7 +205,7 @@ class FastCpuEngine:
     def _train_share(self, x, y, epoch: Epoch, spare: bool) -> Iterator[Totals]:
         """Trains for one epoch whose batches are divided among several processes.
 
-        Each step adds up the gradients of all processes, and then updates the parameters.
+        In each step, the processes add up their gradients, and then each process updates its parameters.
         """
         assert epoch.share is not None
         gradients, totals = self.layout.all_gradients(self.layout.spare if spare else self.layout.gradients), NOTHING
@@ -239,7 +243,7 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes the activations a of layer `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
+        """Writes the activations a of layer number `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
 
         Layers are counted from 1.
         """
@@ -250,9 +254,9 @@ class FastCpuEngine:
         return outputs
 
     def _gradient_blocks(self, x, y, weights=None) -> Iterator[Totals]:
-        """Adds up the gradients of one batch in the second array for gradients. The caller must hold the lock.
+        """Adds up the gradients of one batch in the second of the two arrays for gradients. The caller must hold the lock.
 
-        Yields after each block of samples, when the block's values of delta are in memory.
+        Yields after each block of samples, so that the caller can read the block's values of delta in memory.
         """
         n, totals = x.shape[0], NOTHING
         batch = epoch_of(rows_between(0, n), n, 0.0)
@@ -262,7 +266,7 @@ class FastCpuEngine:
             yield totals
 
     def _samples(self, x, y, order, weights=None, outputs=None) -> Samples:
-        """Returns the arrays with the types that the compiled function `run` expects, because `run` does not check the types.
+        """Returns the arrays in the types that the compiled function `run` expects, because `run` does not check types.
 
         The network's methods have checked that x, y and outputs are contiguous in C order and have the network's dtype.
         """
@@ -272,7 +276,7 @@ class FastCpuEngine:
         return Samples(x, y, weights, np.ascontiguousarray(order, np.int64), outputs)
 
     def _block_rows(self, batch_size: int) -> int:
-        """Returns the number of samples in a block, so that a batch is cut into blocks of (almost) equal size."""
+        """Returns the number of samples per block that cuts a batch into blocks of (almost) equal size."""
         blocks = -(-batch_size // self.most_rows)
         return -(-batch_size // blocks)
 
@@ -318,9 +322,10 @@ class FastCpuEngine:
         return Totals(*totals)
 
     def _new_workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, None]:
-        """Returns the fields of a `Workspace` for blocks of `rows` samples, and None.
+        """Returns a tuple: the fields of a `Workspace` for blocks of `rows` samples, and None.
 
-        `drops` and `spare` are the parameters of `Layout.records`. The workspace has only the first `layers` layers.
+        `drops` and `spare` are the parameters of `Layout.records`. The workspace contains only the first `layers` layers of the
+        network.
         """
         layout = self.layout
         header, records, _ = layout.records(rows, drops, spare)
@@ -328,7 +333,10 @@ class FastCpuEngine:
         return tuple(workspace), None
 
     def _slices(self, count: int) -> Iterator[np.ndarray]:
-        """Yields the row indices 0 to count - 1 in slices. The network processes the samples of a slice in about 50 ms."""
+        """Yields slices (arrays of successive row indices) of the indices 0 to count - 1.
+
+        The network processes the samples of a slice in about 50 ms.
+        """
         first, size = 0, self.forward_pace.samples
         while first + size <= count:
             start = time.perf_counter()

@@ -1,13 +1,14 @@
 """The compiled function `run`, which computes whole epochs. `run` is compiled once for all networks of a dtype.
 
 The network processes samples in blocks with a fixed number of rows. If a batch has several blocks, their gradients are added
-up, in the order of the blocks, until the batch is complete. Blocks keep the required memory small, and `run` can return after
-any block. The sum of the losses so far is an argument of `run`, which continues the sum. The rounding errors of the sum of
-losses are therefore the same, wherever a call ends and the next call begins.
+up, in the order of the blocks, until the batch is complete. Because of the division into blocks, the required memory is small,
+and `run` can return after any block. The sum of the losses so far is an argument of `run`, which adds the next losses to the
+sum. The rounding errors of the sum of losses are therefore the same, wherever a call of `run` ends and the next call begins.
 
 Any number of threads may call `run` with the same arguments. In training, the threads divide the work of each part of the
 computation, such as a matrix product, among themselves, and wait for each other before the next part reads the results. In
-predictions and evaluations, each thread computes whole blocks. The results do not depend on which thread computes them.
+predictions and evaluations, each thread computes whole blocks. The results do not depend on which thread computes a block or a
+part.
 """
 
 import numpy as np
@@ -42,12 +43,12 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
 @njit_part
 def gather(memory, header, panels, samples, position, span, scratch):
-    """Copies the rows order[position + s] of x, for the samples s in `span`, to the panels that begin at memory[panels].
+    """Copies the rows order[position + s] of x, for s in the range `span`, to the panels that begin at memory[panels].
 
-    Prefetches the same rows of y.
+    Also asks the CPU to load the rows of y with the same indices into its cache.
 
     A panel is a block of NR columns (see the module `layout`). `position` is the position in `order` of the block's first
-    sample. Returns True if all copied values are finite. `scratch` is the offset in memory of one vector.
+    sample. Returns True if all copied values are finite. `scratch` is the offset of scratch memory for one SIMD vector.
     """
     half, zero = lanes(memory), get(memory, header.zeros)
     x, y, order = samples.x, samples.y, samples.order
@@ -85,7 +86,7 @@ def tiles_of(layer, groups, nr):
 
 @njit_merged
 def rows_of(block, member):
-    """Returns the range of the memory rows with the block's samples that this thread processes, in whole groups of MR rows."""
+    """Returns the range of memory rows that this thread processes: rows of the block's samples, in whole groups of MR rows."""
     groups = thread_range(-(-block.n // MR), member)
     return Span(block.first + groups.begin * MR, block.first + min(groups.end * MR, block.n))
 
@@ -94,8 +95,8 @@ def rows_of(block, member):
 def forward(workspace, samples, block, draw, member):
     """Computes the activations a of every layer for the samples of a block.
 
-    Also writes z and a of the last layer to tables that are indexed [neuron][sample]. If an input is not finite, counts this
-    thread in the field INVALID of the team.
+    Also writes z and a of the last layer to tables that are indexed [neuron][sample]. If an input is not finite, adds this
+    thread to the count in the field INVALID of the array `team`.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     last, rows = layers.size - 1, rows_of(block, member)
@@ -123,7 +124,7 @@ def forward(workspace, samples, block, draw, member):
 def backward(workspace, block, step, draw, member):
     """Computes delta of all layers from delta of the last layer.
 
-    After the last block of a batch, also updates w and b. After the other blocks of a batch, leaves the gradients in memory.
+    After the last block of a batch, also updates w and b. After any earlier block of the batch, leaves the gradients in memory.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr, groups, rows = NR_VECTORS * lanes(memory), -(-block.n // MR), rows_of(block, member)
@@ -161,7 +162,7 @@ def block_at(position, first, block_rows, count, job):
 
 @njit_merged
 def copy_outputs(memory, header, table, outputs, position, span):
-    """Copies z or a of the last layer to the caller's array: outputs[position + s, j] = table[j][s], for s in `span`."""
+    """Copies z or a of the last layer to the caller's array: outputs[position + s, j] = table[j][s], for each s in `span`."""
     for s in range(span.begin, span.end):
         for j in range(outputs.shape[1]):
             outputs[position + s, j] = get(memory, table + j * header.rows + s)
@@ -169,7 +170,7 @@ def copy_outputs(memory, header, table, outputs, position, span):
 
 @njit_merged
 def copy_scores(workspace, scores, position, span):
-    """Copies the loss and the number of correct outputs (hits) of each sample s in `span` to row position + s of `scores`."""
+    """Copies the loss and the number of correct outputs (hits) of each sample s in `span` to the row scores[position + s]."""
     memory, header, integers = workspace.memory, workspace.header, workspace.integers
     for s in range(span.begin, span.end):
         scores[position + s, 0] = get(memory, header.loss + s)
@@ -178,10 +179,7 @@ def copy_scores(workspace, scores, position, span):
 
 @njit_merged
 def added_up(workspace, n, loss, hits):
-    """Adds the losses and the correct outputs of a block's n samples to the sums `loss` and `hits`.
-
-    Returns the new sums.
-    """
+    """Returns `loss` and `hits`, increased by the losses and the numbers of correct outputs of a block's n samples."""
     memory, header, integers = workspace.memory, workspace.header, workspace.integers
     for s in range(n):
         loss += get(memory, header.loss + s)
@@ -196,10 +194,10 @@ def run(job, workspace, samples, rule, totals, draw, team, helps):
     The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up the losses
     and count the correct outputs; EVALUATE also writes the loss and the number of correct outputs of each sample. If
     `job.updates` is true, TRAIN also updates the parameters. If `job.updates` is false, TRAIN leaves the gradients of the
-    unfinished batch in memory, and the next call adds to these gradients. The task DESCEND updates the parameters from the
-    gradients in memory. If an input is not finite, neither the batch with this input nor a later batch updates parameters. In
-    the calling thread, `run` returns the position that it has reached, the loss, the number of correct outputs, and a number
-    that is 0 if all inputs are finite. The values that `run` returns in helping threads are not used.
+    unfinished batch in memory, and the next call of `run` adds to these gradients. The task DESCEND updates the parameters from
+    the gradients in memory. If an input is not finite, neither the batch with this input nor a later batch updates parameters.
+    In the thread that calls the engine, `run` returns the position reached, the sum of the losses, the number of correct
+    outputs, and a number that is 0 if all inputs are finite. The values that `run` returns in helping threads are not used.
     """
     subnormals = flush_subnormals()
     # The arguments are plain tuples, because Numba determines the types of plain tuples 6 microseconds faster than the types of

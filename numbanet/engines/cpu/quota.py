@@ -1,4 +1,4 @@
-"""The CPU quota of the control groups of a process, which limits containers (docker --cpus, limits of Kubernetes)."""
+"""Reads the CPU quota of Linux control groups, by which Docker (option --cpus) and Kubernetes limit a container's CPU time."""
 
 import math
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 def cpu_quota(process: Path = Path("/proc/self")) -> float:
     """Returns the CPU quota that Linux sets for a process, as a number of CPUs; infinity if there is no quota.
 
-    The quota of a control group also limits the groups inside it, so the result is the smallest quota of all groups around the
-    process.
+    The quota of a control group also limits the groups inside it, so the result is the smallest quota of all control groups
+    that contain the process.
 
     Parameters
     ----------
     process : Path
-        The folder of the process in the file system proc.
+        The folder of the process in the file system proc, such as /proc/self.
     """
     try:
         return min(_quotas(process), default=math.inf)
@@ -35,19 +35,19 @@ def _quotas(process: Path) -> Iterator[float]:
 
 
 def _folders(point: Path, root: str, group: str) -> Iterator[Path]:
-    """Yields the folders of a group and of the groups around this group, from the inside out, as far as a mount shows them."""
+    """Yields the folders of a control group and of the groups around it, innermost first, as far as a mount shows them."""
     inside = PurePosixPath(group)
     inside = inside.relative_to(root) if inside.is_relative_to(root) and ".." not in inside.parts else PurePosixPath()
     yield from (point / part for part in (inside, *inside.parents))
 
 
 def _quota_2(group: Path) -> float:
-    """Returns the quota of a group of version 2: its file cpu.max holds the time and the period, or "max" and the period."""
+    """Returns the quota of a control group of version 2, from its file cpu.max, which holds a time, or "max", and a period."""
     return _ratio(*_words(group / "cpu.max"))
 
 
 def _quota_1(group: Path) -> float:
-    """Returns the quota of a group of version 1: a time of -1 means no quota."""
+    """Returns the quota of a control group of version 1, for which a time of -1 means that there is no quota."""
     return _ratio(*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us"))
 
 

@@ -1,4 +1,4 @@
-"""The SIMD registers of the CPU that Numba compiles for."""
+"""Finds the size and number of the SIMD registers of the CPU for which Numba compiles."""
 
 from typing import NamedTuple
 

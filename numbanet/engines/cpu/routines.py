@@ -1,6 +1,6 @@
-"""Chooses the routines of a network, and compiles `run` and each routine that a task needs and that is not yet compiled.
+"""Compiles the function `run` and the routines that a network needs for a task, unless they are compiled already.
 
-The addresses of the routines are stored in the header and in the layers' records; the module `kernels.layout` describes both.
+The addresses of the routines are stored in the network's header and in the layers' records (see the module `kernels.layout`).
 """
 
 from collections.abc import Callable
@@ -49,18 +49,19 @@ COMPILED: dict[np.dtype, Callable] = {}
 
 
 def compile_products(dtype: str, *names: str) -> None:
-    """Compiles the routines with the given names in PRODUCTS, for numbers of a type such as "float32"."""
+    """Compiles the matrix products with the given names (keys of PRODUCTS), for numbers of a type such as "float32"."""
     for name in names:
         signature, routine = PRODUCTS[name]
         signature.address(routine, np.dtype(dtype))
 
 
 def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspace, clips: bool) -> Callable:
-    """Returns `run` for a call's arguments. Compiles `run`, and all routines that a task needs, unless they are compiled.
+    """Returns the compiled function `run` for the argument types of a call.
 
-    Writes the addresses of the routines to the header and to the layers' records of `workspace`, which may have only the first
-    layers of the network. `clips` is true if the update rule clips gradients. If this process may use two or more cores, a
-    second process compiles matrix products, while this process compiles the rest.
+    Compiles `run` and all routines that `task` needs, unless they are compiled already. Writes the addresses of the routines to
+    the header and to the layers' records of `workspace`, which may have only the first layers of the network. `clips` is true
+    if the update rule clips gradients. If this process may use two or more cores, a second process compiles matrix products,
+    while this process compiles `run` and the other routines.
     """
     dtype, header, layers, trains = topology.dtype, workspace.header[0], workspace.layers, task == TRAIN
     products = [] if task == DESCEND else list(PRODUCTS) if trains else ["forward"]
@@ -87,7 +88,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
 
 
 def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager[Callable[[], None]]:
-    """Returns a context manager that compiles routines in a second process, and provides a function that waits for them."""
+    """Returns a context manager that compiles routines in a second process, and provides a function that waits for its end."""
     return called_aside(compile_products, (dtype.name, *names)) if names else nullcontext(lambda: None)
 
 

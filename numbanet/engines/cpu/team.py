@@ -1,12 +1,13 @@
-"""Functions with which threads join a team and wait for each other. The threads of a team work together on one compiled call.
+"""Functions with which threads join a team (the threads of one compiled call) and wait for each other.
 
-In training, the work on one block of samples is called a round. Thread 0, which is the calling thread, opens one round after
-another. Other threads may join the team at any time, and work from the next round on. The operating system may start the other
-threads slowly. Before the first round, thread 0 therefore waits for the other threads, but only for a few milliseconds. Results
-do not depend on the number of threads.
+The threads of a team work together on one compiled call. In training, the work on one block of samples is called a round.
+Thread 0, which is the calling thread, opens one round after another. Other threads may join the team at any time, and work from
+the next round on. Because the operating system may start the other threads slowly, thread 0 waits for the other threads before
+the first round, but only for a few milliseconds. Results do not depend on the number of threads.
 
-In predictions and evaluations, a thread takes a turn instead: the thread takes the next block of samples, and computes all
-layers for the block alone. No thread waits for another thread, except thread 0 at the end of the call.
+In predictions and evaluations, there are turns instead of rounds: in a turn, a thread takes the next block of samples, and
+computes all layers for the block alone. In predictions and evaluations, no thread waits for another thread, except thread 0 at
+the end of the call.
 
 A team is represented by an int64 array, whose fields are a cache line apart.
 """
@@ -49,7 +50,7 @@ class Member(NamedTuple):
         Number of threads that work in the round; 0 after the last round.
     round : int
         The value of team[ROUND] in this round, which combines the index of the round and the number of its threads. Only
-        helping threads use the field `round`.
+        threads that help the calling thread use the field `round`.
     """
 
     team: np.ndarray
@@ -66,7 +67,10 @@ class Span(NamedTuple):
 
 
 def new_team(helpers: int) -> np.ndarray:
-    """Returns the array of a new team, whose only member is the calling thread, which expects `helpers` more threads."""
+    """Returns the array of a new team.
+
+    The team's only member is the calling thread, which expects `helpers` more threads to join.
+    """
     team = np.zeros(56, np.int64)
     if helpers:
         team[EXPECTED] = helpers
@@ -86,10 +90,10 @@ def fetch_add(typingctx, team, field, value):
 
 @intrinsic
 def read(typingctx, team, field):
-    """Returns team[field], by an acquire load.
+    """Returns team[field], read with an acquire load.
 
-    If another thread has set the returned value by `publish`, this thread now sees everything that the other thread wrote to
-    memory before `publish`.
+    If another thread has set the returned value with `publish`, this thread now sees everything that the other thread wrote to
+    memory before it called `publish`.
     """
 
     def code(context, builder, signature, arguments):
@@ -100,9 +104,10 @@ def read(typingctx, team, field):
 
 @intrinsic
 def publish(typingctx, team, field, value):
-    """Sets team[field] = value, by a release store.
+    """Sets team[field] = value with a release store.
 
-    A thread that reads `value` from the field then sees everything that the publishing thread wrote to memory before.
+    A thread that reads `value` from the field with `read` then sees everything that the publishing thread wrote to memory
+    before it called `publish`.
     """
 
     def code(context, builder, signature, arguments):
@@ -128,7 +133,7 @@ def pause(typingctx):
 
 @njit_merged
 def wait_while(team, field, value):
-    """Waits while team[field] equals `value`, and returns as soon as another thread has changed the field."""
+    """Waits as long as team[field] equals `value`, that is, until another thread changes the field."""
     spins = 0
     while read(team, field) == value:
         spins += 1
@@ -158,7 +163,7 @@ def barrier(member):
 
 @njit_merged
 def join(team):
-    """Adds the current thread to the team, and returns its index, which is 1 or more."""
+    """Adds the current thread to the team, and returns the index of the thread in the team, which is 1 or more."""
     return fetch_add(team, JOINED, 1) + 1
 
 
@@ -188,7 +193,7 @@ def enlist(team, helps, waits):
 
 @njit_merged
 def open_round(team, position):
-    """Opens a round: lets the threads of the team begin the work on the block of samples at `position`.
+    """Opens a round: lets the threads of the team begin the work on the block of samples that begins at `position`.
 
     Only thread 0 calls `open_round`. Returns the number of threads that work in the round, which is the number of threads that
     have joined so far.

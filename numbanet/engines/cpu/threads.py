@@ -1,8 +1,8 @@
 """Sets the number of threads that compute, and manages the Python threads that share the work of a compiled call.
 
-Compiled calls release Python's global interpreter lock, so that Python threads can compute in parallel. Numba's threading
-layers are not used, because they restrict forking and calls from several threads at once. While a thread waits for work, it
-uses no CPU time.
+Compiled calls release Python's global interpreter lock, so that Python threads can compute in parallel. The package does not
+use Numba's threading layers, because they restrict forking and calls from several threads at once. A helping thread that waits
+for work uses no CPU time.
 """
 
 import math
@@ -23,7 +23,7 @@ from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, ROUND, new_team
 class Lock:
     """A reentrant lock that can be copied and pickled. A copy is a new, unlocked lock.
 
-    In a forked process, the lock is replaced with a new one.
+    In a forked process, a new, unlocked lock replaces the lock.
     """
 
     def __init__(self):
@@ -34,11 +34,11 @@ class Lock:
 
     @property
     def here(self) -> Any:
-        """The lock of this process, for use in a with statement.
+        """The lock that belongs to this process, for use in a with statement.
 
-        The property returns Python's own lock, whose methods `__enter__` and `__exit__` are not interrupted by signal handlers.
-        If this class defined `__enter__` in Python, a signal handler could raise an exception just before `__enter__` returns,
-        and the lock would stay locked.
+        The property returns Python's own lock, because signal handlers do not interrupt the methods `__enter__` and `__exit__`
+        of Python's own lock. If the class `Lock` defined `__enter__` in Python, a signal handler could raise an exception just
+        before `__enter__` returns, and the lock would stay locked.
         """
         if self._process != os.getpid():  # a forked process: the thread that held the lock may not exist here
             self._renew()
@@ -65,7 +65,8 @@ class Crew:
     Notes
     -----
     The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is deleted, the
-    reference removes itself from the set. However a call ends, for example by Ctrl-C, other calls can then use its cores.
+    reference removes itself from the set. Other calls can therefore use the cores of a call that has ended, even if Ctrl-C has
+    ended the call.
     """
 
     def __init__(self, size: int):
@@ -77,16 +78,16 @@ class Crew:
 
     @property
     def helping(self) -> int:
-        """The number of threads that are helping in calls now."""
+        """The number of threads that now help calling threads."""
         return sum(call.helpers for reference in list(self.calls) if (call := reference()))
 
     def call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None = None) -> Any:
         """Calls `run` in the calling thread and in helping threads on free cores, in at most `most` threads altogether.
 
-        The calling thread computes run(*arguments, team, False), and returns the result. Helping threads call run(*arguments,
+        The calling thread calls run(*arguments, team, False); `call` returns the result. Helping threads call run(*arguments,
         team, True). If a signal handler raises an exception during `run`, Python raises the exception after `run` has returned,
-        and the result is lost. The list `reached` therefore receives the array `team` before `run` begins: team[POSITION] is
-        the position that `run` has reached, or 0 if `run` has not begun.
+        and the result is lost. For this case, `call` stores the array `team` in the list `reached` before `run` begins:
+        team[POSITION] is the position in the samples that `run` has reached, or 0 if `run` has not begun.
         """
         call = Call()
         with self.lock:
@@ -119,7 +120,7 @@ class Crew:
 
 
 def _cores() -> int:
-    """Returns the number of cores that this process may use; a CPU quota or NUMBA_NUM_THREADS may reduce the number.
+    """Returns the smallest of three numbers: the cores that this process may use, its CPU quota, and NUMBA_NUM_THREADS.
 
     For a quota of 1.5 CPUs, the function returns 2: two threads are faster than one, although each of them sometimes waits.
     """
@@ -147,7 +148,7 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        The number passed to `set_num_threads`. By default, it is the smallest of three numbers: the cores that this process may
+        The number passed to `set_num_threads`. The default is the smallest of three numbers: the cores that this process may
         use, the CPU quota of its container or control group (rounded up), and the environment variable NUMBA_NUM_THREADS.
     """
     return crew.size
@@ -156,8 +157,8 @@ def get_num_threads() -> int:
 def set_num_threads(count: int) -> None:
     """Sets the largest number of threads that compute together on the CPU, for the whole process.
 
-    If several Python threads train networks at the same time, they share this number of threads. Results are bit-identical for
-    any number of threads.
+    If several Python threads train networks at the same time, these trainings share the `count` threads. Results are
+    bit-identical for any number of threads.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The fast engine for NVIDIA GPUs, which has three ways to train a network and chooses one of the ways."""
+"""The fast engine for NVIDIA GPUs, which has three ways to train, and chooses one of them for each network."""

@@ -1,4 +1,4 @@
-"""Defines `EpochArrays`, the tuple of GPU arrays that the kernels for training in shared memory read and write."""
+"""Defines `EpochArrays`, the tuple of GPU arrays for the kernels that keep a network in the GPU's shared memory to train it."""
 
 from typing import Any, NamedTuple
 
@@ -11,8 +11,7 @@ class EpochArrays(NamedTuple):
     Parameters
     ----------
     x, y : device arrays (N, n_in) and (N, n_out)
-        The inputs and targets of the samples. The cooperative kernel, which runs on all multiprocessors, takes x as a flat
-        array.
+        The inputs and targets of the samples. For the cooperative kernel, which runs on all multiprocessors, x is a flat array.
     order : device array (n,) int64
         The row indices into x and y of the samples to train on, one batch after another.
     parameters : device array (p,)

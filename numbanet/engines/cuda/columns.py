@@ -1,15 +1,16 @@
 """Defines the base class of enumerations that name the columns of integer tables.
 
-Kernels read tables of integers by column index.
+CUDA kernels read tables of integers (two-dimensional arrays) by column index.
 """
 
 from enum import IntEnum
 
 
 class Columns(IntEnum):
-    """Base class of enumerations that name a table's columns. The first `auto()` is column 0, the next is column 1, and so on.
+    """Base class of enumerations that name the columns of an integer array.
 
-    In kernels, a member of a subclass is an integer constant.
+    Members that are defined with `auto()` stand for the columns 0, 1, 2, ..., in the order of their definition. In kernels, a
+    member of a subclass is an integer constant.
     """
 
     @staticmethod

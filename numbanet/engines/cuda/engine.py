@@ -128,7 +128,7 @@ class FastCudaEngine:
         return {symbol: [array.copy_to_host() for array in arrays] for symbol, arrays in symbols.items()}
 
     def plan(self, batch_size: int, epoch: Epoch | None = None) -> TrainingPlan:
-        """Returns the plan for training with batches of `batch_size` samples.
+        """Returns the plan, which says in which of the three ways the engine trains with batches of `batch_size` samples.
 
         The plan depends on the update rule of `epoch`, and on the presence of sample weights. If `epoch` is None, the plan is
         for plain gradient descent without sample weights.
@@ -139,8 +139,8 @@ class FastCudaEngine:
     def train_epoch(self, x: Any, y: Any, epoch: Epoch) -> Iterator[Totals]:
         """Updates the parameters once for every batch of the epoch.
 
-        Yields the number of samples processed so far. At the end of the epoch, the method also yields the sum of the losses and
-        the number of correct outputs.
+        Yields, several times during the epoch, the number of samples processed so far. At the end of the epoch, the method also
+        yields the sum of the losses and the number of correct outputs.
         """
         if epoch.share:
             yield from self._train_share(x, y, epoch, epoch.share.add_up)
@@ -213,7 +213,7 @@ class FastCudaEngine:
     # Training by products
 
     def _train_by_products(self, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
-        """Trains with several kernel launches per batch, or with one launch per batch of a recorded CUDA graph."""
+        """Trains with several kernel launches per batch, or with one launch of a recorded CUDA graph per batch."""
         count, batch_size = part.order.size, part.batch_size
         steps, done = self._take_steps(x, y, part), 0
         try:
@@ -289,9 +289,10 @@ class FastCudaEngine:
     # Samples on the GPU
 
     def _chunks(self, *arrays: Any) -> Iterator[tuple[slice, Workspace, list]]:
-        """Divides samples into chunks of at most CHUNK samples. Yields each chunk's range, workspace, and rows in GPU memory.
+        """Divides samples into chunks of at most CHUNK samples.
 
-        If CHUNK samples do not fit into the free memory, yields fewer samples at a time.
+        For each chunk, yields its range of indices, a workspace, and the chunk's rows of the given arrays, in GPU memory. If
+        CHUNK samples do not fit into the free memory, yields fewer samples at a time.
         """
         count = min(CHUNK, arrays[0].shape[0])
         free = self._make_room(count, *arrays)
@@ -306,8 +307,8 @@ class FastCudaEngine:
     def _bytes_for(self, count: int, *arrays: Any) -> int:
         """Returns the number of bytes of GPU memory that computing with `count` samples at a time needs.
 
-        The memory holds two workspaces, because the last samples may be fewer than `count`, and two buffers if samples are
-        streamed.
+        The memory holds two workspaces, because the last group of samples may have fewer than `count` samples. If samples are
+        streamed, the memory also holds two buffers.
         """
         workspaces = workspace_bytes(self.topology, count) * (2 if arrays[0].shape[0] > count else 1)
         buffers = 2 * count * self.chunks.bytes_of_sample if _are_streamed(arrays) else 0

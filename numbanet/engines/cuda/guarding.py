@@ -1,7 +1,7 @@
 """All-or-nothing calls on the GPU: if a call fails, the network gets back the parameters from before the call.
 
-CUDA may report an error long after the kernel that caused it. After some errors, this process cannot use the GPU any more, and
-cannot even read the GPU's memory. The host therefore keeps a copy of the parameters between calls.
+CUDA may report an error long after the launch of the kernel that caused the error. After some errors, this process cannot use
+the GPU any more, and cannot even read the GPU's memory. The host therefore keeps a copy of the parameters between calls.
 """
 
 import contextlib
@@ -47,7 +47,10 @@ def explained(error: Exception) -> str:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Returns True if the driver could not allocate memory. The CUDA targets of Numba have different classes of errors."""
+    """Returns True if `error` means that the driver could not allocate GPU memory.
+
+    The class of the error depends on the package that provides `numba.cuda`.
+    """
     return "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
 
 
@@ -55,7 +58,7 @@ class GuardedEngine:
     """Wraps a GPU engine: if a call fails, the network gets back the parameters from before the call.
 
     Calls from several threads are executed one after another, because they share arrays on the GPU. During training, other
-    threads can call the engine whenever it yields, which happens between two batches.
+    threads can call the engine whenever `train_epoch` yields, which happens between two batches.
 
     Parameters
     ----------

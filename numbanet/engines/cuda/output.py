@@ -34,7 +34,7 @@ THREADS = 2 if SIMULATED else 32
 
 
 class OutputLayer(NamedTuple):
-    """The constants of the network's loss and of the last layer's activation function, and epsilon, the slope of leaky_relu."""
+    """The integers that stand for the network's loss and the last layer's activation, and epsilon, the slope of leaky_relu."""
 
     loss_kind: Any
     kind: Any

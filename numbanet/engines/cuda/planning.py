@@ -1,8 +1,8 @@
 """Chooses the way to train a network on a GPU, from the network's topology, the batch size and the limits of the GPU.
 
 The three ways to train are called "resident", "cooperative" and "products"; the class `TrainingPlan` describes the three ways.
-The choice compares the estimated times of a training step. The estimates are good enough to tell whether one way is much faster
-than the other ways. The GPU benchmarks measure the actual times.
+The choice depends on the estimated time that a training step takes in each way. The estimates are accurate enough to tell
+whether one way is much faster than the other ways. The GPU benchmarks measure the actual times.
 """
 
 from typing import NamedTuple
@@ -64,7 +64,7 @@ class TrainingPlan(NamedTuple):
 def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True) -> TrainingPlan:
     """Returns the plan for training with the shortest estimated time per training step.
 
-    In the comparison, the estimated time of training in one thread block is multiplied by `FAVOUR`.
+    Before the comparison, the estimated time of training in one thread block is multiplied by the constant FAVOUR = 0.75.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True
     limits : Limits
         The hardware limits of the GPU.
     plain : bool
-        True for plain gradient descent without dropout and without sample weights. If `plain` is False, the plan is to train by
-        products, because the other ways support only plain gradient descent.
+        True for plain gradient descent without dropout and without sample weights. If `plain` is False, the plan is always
+        "products", because the ways "resident" and "cooperative" support only plain gradient descent.
     """
     if not plain:
         return TrainingPlan(PRODUCTS, 0, products_time(topology, batch_size, limits))
@@ -88,7 +88,7 @@ def plan(topology: Topology, batch_size: int, limits: Limits, plain: bool = True
 
 
 def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[TrainingPlan]:
-    """Returns a plan for each way to train that supports the network and for which the GPU has enough shared memory."""
+    """Returns one plan for each way to train that supports the network and for which the GPU has enough shared memory."""
     plans = [TrainingPlan(PRODUCTS, 0, products_time(topology, batch_size, limits))]
     alone = resident.shared_bytes(topology, batch_size)
     if alone <= limits.shared_bytes and not any(topology.keeps_z[:-1]):  # training in one block does not keep z
@@ -100,29 +100,33 @@ def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[
 
 
 def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
-    """Explains, in one sentence, the choice of the way to train: by the shared memory and the estimated time of each way."""
+    """Returns a sentence that explains the choice of the way to train by the shared memory and the time that each way needs."""
     plans = {plan.way: plan for plan in possible_plans(topology, batch_size, limits)}
     wanted = resident.shared_bytes(topology, batch_size)
-    room = f"the {limits.shared_bytes:,} bytes of a block's shared memory"
-    lines = [f"parameters and a batch of {batch_size} take {wanted:,} bytes"]
+    lines = [
+        f"the parameters and a batch of {batch_size} samples take {wanted:,} bytes, and a thread block has "
+        f"{limits.shared_bytes:,} bytes of shared memory"
+    ]
     if RESIDENT in plans:
-        lines.append(f" of {room}; in one block, a step takes about {plans[RESIDENT].estimate:.0f} us")
+        lines.append(f"in one thread block, a step takes about {plans[RESIDENT].estimate:.0f} us")
     elif wanted <= limits.shared_bytes:
-        lines.append(f" of {room}, but training in one block does not keep z, which a hidden layer needs")
+        lines.append("training in one thread block does not keep z, which a hidden layer needs")
     else:
-        lines.append(f", more than {room}")
+        lines.append("the network does not fit into one thread block")
     if (plan := plans.get(COOPERATIVE)) and plan.grid:
         spread = f"{plan.grid.spread} layer{'s' * (plan.grid.spread > 1)} spread over all"
-        lines.append(f"; in {plan.grid.blocks} blocks, {spread}, each with {plan.shared_bytes:,} bytes of shared memory")
-        lines.append(f", a step takes about {plan.estimate:.0f} us")
+        lines.append(
+            f"in {plan.grid.blocks} thread blocks, {spread}, each with {plan.shared_bytes:,} bytes of shared memory, "
+            f"a step takes about {plan.estimate:.0f} us"
+        )
     else:
-        lines.append("; they cannot be divided among blocks that wait for each other")
-    lines.append(f"; with a kernel for each product, a step takes about {plans[PRODUCTS].estimate:.0f} us")
-    return "".join(lines)
+        lines.append("the parameters cannot be divided among thread blocks that wait for each other")
+    lines.append(f"with a kernel for each matrix product, a step takes about {plans[PRODUCTS].estimate:.0f} us")
+    return "; ".join(lines)
 
 
 def multiply_adds(topology: Topology, batch_size: int) -> int:
-    """Returns the number of multiply-adds in a training step.
+    """Returns the number of multiply-adds (a multiplication and an addition) in a training step.
 
     In each layer, a step computes three matrix products: forward sum, delta recurrence and weight gradient.
     """

@@ -1,8 +1,8 @@
 """Streams samples that do not fit into GPU memory: copies them, chunk by chunk, from host memory to two buffers on the GPU.
 
 While the GPU computes with the chunk in one buffer, a separate CUDA stream copies the next chunk to the other buffer. While the
-GPU computes, threads on the host also copy the rows of the chunk after the next to pinned memory. The buffers and the pinned
-memory keep their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
+GPU computes, threads on the host also copy the rows of the chunk after the next chunk to pinned memory. The buffers and the
+pinned memory keep their addresses from epoch to epoch, so that recorded CUDA graphs stay valid.
 """
 
 import itertools
@@ -26,7 +26,7 @@ CHUNK_BYTES, CHUNK_ROWS = 128 << 20, 1 << 18
 
 
 def fits(wanted: int) -> bool:
-    """Returns True if the GPU has `wanted` free bytes of memory, and enough memory would stay free afterwards.
+    """Returns True if, after an allocation of `wanted` bytes of GPU memory, enough memory would stay free.
 
     The memory that must stay free is the size of two chunk buffers, or half of the memory that is free now, whichever is
     smaller.
@@ -36,7 +36,7 @@ def fits(wanted: int) -> bool:
 
 
 class Place(NamedTuple):
-    """A buffer for a chunk of samples: arrays in pinned host memory, and arrays of the same shapes in GPU memory.
+    """A buffer for a chunk of samples: arrays in pinned memory of the host, and arrays of the same shapes in GPU memory.
 
     Each of the tuples `pinned` and `on_gpu` consists of an array of shape (rows, n_in) for x, and an array of shape (rows,
     n_out) for y.
@@ -118,7 +118,10 @@ class Chunks:
             self.places, self.rows = places, buffer_rows
 
     def _stream(self, order: NDArray[np.integer], parts: list[slice], arrays: tuple, places: list[Place]) -> Iterator[tuple]:
-        """Yields the parts of `order`, chunk by chunk, from two buffers in turn. `Chunks.of` describes the yielded values."""
+        """Yields the samples chunk by chunk, one chunk for each of `parts`, from the two buffers alternately.
+
+        `Chunks.of` describes the yielded values.
+        """
         # Python's garbage collector can delete GPU arrays in any thread, and the memory of a GPU array can be freed only by a
         # thread that uses a GPU. Therefore each new thread selects the caller's GPU.
         with ThreadPoolExecutor(get_num_threads(), initializer=select, initargs=(limits.present_gpu(),)) as threads:
@@ -136,14 +139,15 @@ class Chunks:
                     yield parts[k], np.arange(parts[k].stop - parts[k].start), places[k % 2].on_gpu[: len(arrays)]
 
     def _wait(self) -> None:
-        """Waits for the copies of chunks in the separate stream, and for the work of the GPU in the default stream."""
+        """Waits for the copies of chunks in the separate CUDA stream, and for the GPU's work in the default stream."""
         wait(self.stream)
         wait()
 
     def _make_places(self, at_once: int) -> None:
         """Creates two buffers for chunks, unless the existing buffers are large enough.
 
-        A buffer has room for at least `at_once` samples, and for more samples if the largest size of a chunk allows more.
+        A buffer has room for at least `at_once` samples, and for more samples as far as the largest size of a chunk and the
+        free memory allow.
         """
         if self.rows >= at_once:
             return
@@ -163,7 +167,7 @@ class Chunks:
     def _pick(self, threads: ThreadPoolExecutor, order: np.ndarray, arrays: tuple, place: Place) -> list[Future]:
         """Starts threads that copy the rows `order` of the NumPy arrays to the pinned memory of a buffer.
 
-        Returns one future per copy.
+        Returns one `Future` (of concurrent.futures) for each copy.
         """
         ends = np.linspace(0, order.size, get_num_threads() + 1).astype(int)
         return [
@@ -177,7 +181,7 @@ class Chunks:
     def _copy(self, order: np.ndarray, arrays: tuple, place: Place) -> None:
         """Starts copying a chunk to the GPU arrays of a buffer.
 
-        The samples of NumPy arrays are copied from pinned memory. The samples of GPU arrays are gathered by a kernel.
+        The samples of NumPy arrays are copied from pinned memory. For GPU arrays, a kernel gathers the samples.
         """
         for array, pinned, there in zip(arrays, *place, strict=False):
             if isinstance(array, np.ndarray):

@@ -67,10 +67,10 @@ class Workspace:
 
 
 def separate_layers(topology: Topology) -> dict[int, int]:
-    """Returns a dict from the index to the width of each layer in which a separate kernel follows the matrix product.
+    """Returns a dict from layer index to layer width, for the layers in which a separate kernel follows the matrix product.
 
-    The separate kernel computes the activation or the error. A separate kernel is needed in the last layer and in softmax
-    layers, which use whole rows; in layers that keep z; and in layers with dropout.
+    The separate kernel computes the activation or the error delta after the matrix product. A separate kernel is needed in the
+    last layer and in softmax layers, which use whole rows; in layers that keep z; and in layers with dropout.
     """
     last = len(topology.kinds) - 1
     whole_rows = [l == last or kind == SOFTMAX for l, kind in enumerate(topology.kinds)]

@@ -175,11 +175,11 @@ def test_networks_without_a_grid():
 
 def test_the_reason_names_what_was_weighed():
     words = reason(network([784, 128, 10]), 64, H100)
-    assert "more than the 232,448 bytes of a block's shared memory" in words
-    assert "in 132 blocks, 1 layer spread over all, each with" in words
-    assert "with a kernel for each product, a step takes about 25 us" in words
-    assert "in one block" in reason(network([64, 32, 10]), 32, H100)
-    assert "they cannot be divided among blocks" in reason(network([4096, 4096, 10]), 64, H100)
+    assert "has 232,448 bytes of shared memory; the network does not fit into one thread block" in words
+    assert "in 132 thread blocks, 1 layer spread over all, each with" in words
+    assert "with a kernel for each matrix product, a step takes about 25 us" in words
+    assert "in one thread block" in reason(network([64, 32, 10]), 32, H100)
+    assert "the parameters cannot be divided among thread blocks" in reason(network([4096, 4096, 10]), 64, H100)
 
 
 def test_places_by_hand():
@@ -236,7 +236,7 @@ def test_a_byte_too_many_means_products(dtype, size):
     fits, short = (Limits(132, shared_bytes, 0) for shared_bytes in (wanted, wanted - 1))
     assert plan(top, 32, fits)[:2] == (RESIDENT, wanted)
     assert plan(top, 32, short)[:2] == (PRODUCTS, 0)
-    assert f"{wanted:,} bytes, more than the {wanted - 1:,}" in reason(top, 32, short)
+    assert f"{wanted:,} bytes, and a thread block has {wanted - 1:,}" in reason(top, 32, short)
 
 
 @pytest.mark.parametrize(("batch", "way"), [(1, RESIDENT), (64, PRODUCTS)])

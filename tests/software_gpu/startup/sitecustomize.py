@@ -1,4 +1,4 @@
-"""Changes numba-cuda in every Python process of a command on the software GPU.
+"""Makes numba-cuda compile for the software GPU, in every Python process that `python -m tests.software_gpu` starts.
 
 Python imports a module named sitecustomize when it starts. `python -m tests.software_gpu` adds the folder of this module to
 PYTHONPATH.

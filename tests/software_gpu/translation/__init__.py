@@ -1,1 +1,1 @@
-"""Translates PTX, the assembly language that NVVM generates for a kernel, to C++."""
+"""Translates PTX, the assembly language that NVIDIA's compiler generates for a CUDA kernel, to C++."""

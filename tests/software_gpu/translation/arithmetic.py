@@ -1,6 +1,6 @@
-"""Translates the instructions that compute values: arithmetic, comparisons, selections, conversions and moves.
+"""Translates PTX instructions that compute values: arithmetic, comparisons, selections, conversions and moves.
 
-`FORMULAS` lists the instructions whose result is an expression of their operands x, y and z.
+The dict `FORMULAS` contains the instructions whose result is a C++ expression of the operands x, y and z.
 """
 
 import re
@@ -15,7 +15,7 @@ WIDTHS = {"16": "32", "32": "64"}  # widths in bits of integer types, and of the
 
 
 class Formula(NamedTuple):
-    """The result of an instruction, in C++, with the PTX types of the result and of each operand."""
+    """The C++ expression for the result of a PTX instruction, and the PTX types of the result and of each operand."""
 
     expression: str
     result: str
@@ -23,12 +23,12 @@ class Formula(NamedTuple):
 
 
 def _same(expression: str, kind: str) -> Formula:
-    """Returns a formula whose operands have the type of the result."""
+    """Returns a `Formula` for a C++ expression whose result and whose operands x, y and z all have the PTX type `kind`."""
     return Formula(expression, kind, (kind,) * len(set(re.findall(r"\b[xyz]\b", expression))))
 
 
 def _unsigned(kind: str) -> str:
-    """Returns the unsigned type of the same width, because signed overflow is undefined in C++."""
+    """Returns the unsigned type with the width of `kind`, because in C++, the overflow of signed types is undefined."""
     return "u" + kind[1:]
 
 
@@ -125,7 +125,7 @@ FLOAT_COMPARISONS = {
 
 
 def translated(instruction: Instruction, operands: Operands) -> str | None:
-    """Returns the C++ statement for an instruction, or None if the instruction does not compute values."""
+    """Returns the C++ statement for a PTX instruction, or None if the instruction does not compute a value."""
     name, _, rest = instruction.opcode.partition(".")
     if name == "mov" and any("{" in operand for operand in instruction.operands):
         return _packed(instruction, operands)
@@ -158,7 +158,10 @@ def _selected(kind: str, instruction: Instruction, operands: Operands) -> str:
 
 
 def _packed(instruction: Instruction, operands: Operands) -> str:
-    """Moves a register to several smaller registers or several registers to a larger one; the first has the lowest bits."""
+    """Returns the C++ statement for a move from one register to several smaller registers, or from several to a larger one.
+
+    The first of the smaller registers holds the lowest bits.
+    """
     target, source = instruction.operands
     parts = [part.strip() for part in (target + source)[(target + source).index("{") + 1 :].split("}")[0].split(",")]
     size = size_of(instruction.opcode.rpartition(".")[2]) * 8

@@ -1,4 +1,4 @@
-"""Translates the instructions that access memory, wait or branch."""
+"""Translates PTX instructions that access memory, wait for other threads, or jump to another instruction."""
 
 import re
 
@@ -15,9 +15,9 @@ COPY_SIZES = ("4", "8", "16")
 
 
 def translated(instruction: Instruction, operands: Operands, kernel: Kernel, site: str) -> str | None:
-    """Returns the C++ statement for an instruction, or None if the instruction is not known.
+    """Returns the C++ statement for a PTX instruction, or None if this module does not know the instruction.
 
-    `site` is a C++ expression for the address of the instruction's Site (see driver/kernels.h).
+    `site` is a C++ expression for the address of the `Site` that describes the instruction in findings (see driver/kernels.h).
     """
     opcode, arguments = instruction.opcode, instruction.operands
     if found := ACCESS.fullmatch(opcode):
@@ -81,10 +81,13 @@ def _atomic(name: str, kind: str, instruction: Instruction, operands: Operands, 
 
 
 def members(operand: str) -> list[str]:
-    """For an operand such as {%f1, %f2}, returns the registers; otherwise returns the operand itself."""
+    """Returns the list of the registers in an operand such as {%f1, %f2}.
+
+    For any other operand, the list contains only the operand.
+    """
     return [name.strip() for name in operand.strip("{}").split(",")]
 
 
 def label(name: str) -> str:
-    """Returns the C++ label for a PTX label."""
+    """Returns the name of a PTX label as a name that C++ allows."""
     return name.replace("$", "L")

@@ -1,4 +1,4 @@
-"""Translates whole modules to C++: a function for each kernel, and the tables in which the driver finds the kernels."""
+"""Translates whole PTX modules to C++: one function for each kernel, and the tables in which the driver finds the kernels."""
 
 import json
 import re
@@ -28,7 +28,7 @@ class Resources(NamedTuple):
 
 
 def translated(ptx: str, resources: Resources) -> str:
-    """Returns the content of a C++ file with the kernels of a PTX module. All kernels of the module get the same resources."""
+    """Returns the C++ code for the kernels of the PTX module `ptx`. All kernels of the module get the same `Resources`."""
     module = parsed(ptx)
     sites: list[str] = []
     functions = [_Function(module, kernel, sites).code(k) for k, kernel in enumerate(module.kernels)]
@@ -42,9 +42,9 @@ def translated(ptx: str, resources: Resources) -> str:
 
 
 def title_of(name: str) -> str:
-    """Returns the dotted name of a kernel's Python function.
+    """Returns the dotted name of a kernel's Python function, such as numbanet.engines.cuda.output.output_rows.
 
-    numba-cuda's name for the function is _ZN8numbanet7engines4cuda..., in which each part of the name follows its length.
+    numba-cuda mangles the name to _ZN8numbanet7engines4cuda..., in which each part of the name follows its length.
     """
     parts, at = [], re.match(r"(_ZN?)?", name).end()
     while found := re.compile(r"\d+").match(name, at):
@@ -65,13 +65,16 @@ def _description(number: int, kernel: Kernel, module: Module, resources: Resourc
 
 
 class _Function:
-    """Translates a kernel to a C++ function. The class appends the text of each instruction that has a Site to `sites`."""
+    """Translates a kernel to a C++ function.
+
+    If the driver may report findings about an instruction, the class appends the text of the instruction to `sites`.
+    """
 
     def __init__(self, module: Module, kernel: Kernel, sites: list[str]):
         self.kernel, self.sites, self.operands = kernel, sites, Operands(module)
 
     def code(self, number: int) -> str:
-        """Returns the C++ function of the kernel."""
+        """Returns the C++ function into which the kernel is translated."""
         lines = [f"  {self._part(part)}" for part in self.kernel.body]
         return "\n".join([f"static void kernel{number}(Thread* thread) {{", *lines, "}"])
 

@@ -1,4 +1,4 @@
-"""Translates operands of PTX instructions to expressions of C++."""
+"""Translates operands of PTX instructions to C++ expressions."""
 
 import re
 
@@ -19,14 +19,14 @@ ADDRESS = re.compile(r"\[\s*([%\w$.]+?)\s*(?:\+\s*(-?\d+))?\s*\]")
 
 
 class Operands:
-    """The registers and the local array of a kernel, and the arrays of its module, by which operands are translated."""
+    """Translates instruction operands (registers, constants, addresses and names of arrays) to C++ expressions."""
 
     def __init__(self, module: Module):
         self.shared, self.variables, self.registers = module.shared, module.variables, {}
         self.local: str | None = None  # the name of the kernel's local array
 
     def value(self, operand: str, kind: str) -> str:
-        """Returns a C++ expression for the value of an operand as a PTX type."""
+        """Returns a C++ expression for the value of an operand, as a number of the PTX type `kind`."""
         if operand in SPECIAL:
             return f"({C_TYPES[kind]}){SPECIAL[operand]}"
         if operand.startswith("%"):
@@ -41,17 +41,20 @@ class Operands:
         return constant(operand, kind)
 
     def assignment(self, register: str, expression: str, kind: str) -> str:
-        """Returns the C++ statement that assigns an expression of a PTX type to a register."""
+        """Returns the C++ statement that assigns an expression, whose PTX type is `kind`, to a register."""
         return f"{variable(register)} = {self._converted(expression, kind, self.registers[register])};"
 
     def address(self, operand: str) -> str:
-        """Returns a C++ expression for an address, such as [%rd1+4]."""
+        """Returns a C++ expression for an address operand such as [%rd1+4]."""
         base, offset = parts_of_address(operand)
         return f"{self.value(base, 'u64')} + {offset}"
 
     @staticmethod
     def _converted(expression: str, held: str, kind: str) -> str:
-        """Converts between floats and integers by keeping all bits, and between integers by keeping the lower bits."""
+        """Returns a C++ expression that converts `expression` from the type `held` to the type `kind`.
+
+        A conversion between a float and an integer keeps all bits; a conversion between integers keeps the lower bits.
+        """
         if is_float(held) == is_float(kind):
             return f"({C_TYPES[kind]})({expression})"
         if size_of(held) != size_of(kind):
@@ -60,12 +63,12 @@ class Operands:
 
 
 def variable(register: str) -> str:
-    """Returns the C++ variable of a register."""
+    """Returns the name of the C++ variable that stands for a PTX register."""
     return "r_" + register[1:].replace(".", "_")
 
 
 def parts_of_address(operand: str) -> tuple[str, int]:
-    """Returns the base and the offset of an address."""
+    """Returns the base, such as %rd1, and the offset, such as 4, of an address operand such as [%rd1+4]."""
     found = ADDRESS.fullmatch(operand)
     if not found:
         raise UnsupportedError(f"address {operand}")
@@ -73,7 +76,7 @@ def parts_of_address(operand: str) -> tuple[str, int]:
 
 
 def constant(operand: str, kind: str) -> str:
-    """Returns a C++ expression for a constant. Integers, including negative integers, are reduced to the width of the type."""
+    """Returns a C++ expression for a constant. An integer, also a negative integer, is reduced to the width of the type."""
     if found := HEXADECIMAL_FLOAT.fullmatch(operand):
         number = f"(uint{32 if found[1] else 64}_t)0x{found[1] or found[2]}u"
         return f"bits<{C_TYPES[kind]}>({number})"

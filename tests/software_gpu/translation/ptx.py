@@ -1,4 +1,7 @@
-"""Parses the part of PTX that numba-cuda's kernels use. PTX that numba-cuda's kernels do not use raises `UnsupportedError`."""
+"""Parses PTX, NVIDIA's assembly language, as far as numba-cuda's kernels use it.
+
+For all other PTX, the functions of this module raise `UnsupportedError`.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -32,11 +35,11 @@ GRID_BARRIER = ("cudaCGGetIntrinsicHandle", "cudaCGSynchronize")
 
 
 class UnsupportedError(Exception):
-    """PTX that the translation does not support."""
+    """Raised for PTX code that the translation to C++ does not support."""
 
 
 def size_of(kind: str) -> int:
-    """Returns the size of a type in bytes."""
+    """Returns the size of a PTX type, such as "s32", in bytes."""
     return 1 if kind == "pred" else int(kind[1:]) // 8
 
 
@@ -46,13 +49,16 @@ def is_float(kind: str) -> bool:
 
 
 def aligned(number: int, unit: int) -> int:
-    """Returns the smallest multiple of `unit` that is not smaller than `number`."""
+    """Returns the smallest multiple of `unit` that is at least `number`."""
     return -(-number // unit) * unit
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """An instruction, which is executed if the register `predicate` is true, or false if `negated` is true."""
+    """A PTX instruction.
+
+    If `predicate` names a register, the instruction is executed only if the register is true or, with `negated`, false.
+    """
 
     line: int
     predicate: str | None
@@ -62,7 +68,7 @@ class Instruction:
 
     @property
     def text(self) -> str:
-        """Returns the instruction as messages show it."""
+        """Returns the instruction as error messages and findings show it."""
         return f"line {self.line}: {self.opcode} {', '.join(self.operands)}"
 
 
@@ -75,7 +81,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Declaration:
-    """A declaration of registers of one type."""
+    """A PTX declaration of registers, all of the same type `kind`."""
 
     kind: str
     names: tuple[str, ...]
@@ -83,7 +89,7 @@ class Declaration:
 
 @dataclass(frozen=True)
 class LocalArray:
-    """Memory that each thread has for itself, such as an array that is indexed by a variable."""
+    """Local memory: an array that each thread has for itself, and that is indexed by a variable."""
 
     name: str
     size: int
@@ -91,14 +97,18 @@ class LocalArray:
 
 @dataclass(frozen=True)
 class Brace:
-    """The beginning or the end of a scope within a kernel."""
+    """A brace, which begins or ends a scope within a kernel."""
 
     sign: str
 
 
 @dataclass
 class Kernel:
-    """A kernel. `parameters` maps names to offsets and sizes in bytes; `registers` maps names to types."""
+    """A kernel.
+
+    `parameters` maps the name of each parameter to its offset and its size, both in bytes; `body` lists the kernel's
+    statements.
+    """
 
     name: str
     most_threads: int
@@ -107,15 +117,16 @@ class Kernel:
 
     @property
     def parameter_bytes(self) -> int:
-        """The total size of the parameters in bytes."""
+        """The total size of the kernel's parameters in bytes."""
         return max((offset + size for offset, size in self.parameters.values()), default=0)
 
 
 @dataclass
 class Module:
-    """Kernels, and their shared memory: a static array has an address, a dynamic one has None.
+    """A PTX module: its kernels, and the arrays in shared memory, which the kernels use.
 
-    `variables` are the names of global variables.
+    `shared` maps the name of each array in shared memory to its address, or to None if the launch sets the array's size.
+    `variables` contains the names of global variables.
     """
 
     kernels: list[Kernel] = field(default_factory=list)
@@ -126,17 +137,17 @@ class Module:
 
     @property
     def static_bytes(self) -> int:
-        """The total size of the static arrays in bytes."""
+        """The total size of the module's static arrays in shared memory, in bytes."""
         return self.shared_end - SHARED_BEGIN
 
     @property
     def dynamic_at(self) -> int:
-        """The address at which dynamic shared memory begins."""
+        """The address at which dynamic shared memory, whose size the launch sets, begins."""
         return aligned(self.shared_end, self.dynamic_alignment)
 
 
 def parsed(text: str) -> Module:
-    """Returns the module that a PTX text describes."""
+    """Parses the PTX code `text`, and returns the `Module` that the code defines."""
     parser = _Parser()
     for number, line in enumerate(text.rstrip("\0").split("\n"), 1):
         for statement in re.sub(r"//.*", "", line).split(";"):
@@ -148,14 +159,17 @@ def parsed(text: str) -> Module:
 class _Parser:
     """Parses PTX statement by statement.
 
-    The PTX text must have a separate line for every brace that is not part of an operand.
+    In the PTX code, every brace that is not part of an operand must be on a line of its own.
     """
 
     def __init__(self):
         self.module, self.kernel, self.header, self.depth = Module(), None, "", 0
 
     def take(self, statement: str, line: int) -> None:
-        """Adds a statement to the module. Between `.entry` and the following brace, the method collects the kernel's header."""
+        """Adds a PTX statement to the module.
+
+        Between `.entry` and the following brace, the method collects the statements of the kernel's header.
+        """
         if HEADER.match(statement):
             return
         if found := SHARED.match(statement):
@@ -209,7 +223,7 @@ class _Parser:
 
 
 def refusal_of(function: str) -> str:
-    """Returns the error message about a kernel that calls a function from another library."""
+    """Returns the error message for a kernel that calls a function from another library."""
     message = f"the kernel calls the function {function}, which the PTX does not define"
     if function in GRID_BARRIER:
         message += (
@@ -220,13 +234,16 @@ def refusal_of(function: str) -> str:
 
 
 def registers_of(declared: str) -> list[str]:
-    """Returns the register names of a declaration: `%r<3>` stands for %r0, %r1 and %r2."""
+    """Returns the register names that a declaration stands for: %r0, %r1 and %r2 for `%r<3>`."""
     found = NUMBERED.fullmatch(declared)
     return [f"{found[1]}{k}" for k in range(int(found[2]))] if found else [declared]
 
 
 def kernel_of(header: str) -> Kernel:
-    """Returns a kernel with an empty body. Each parameter begins at the next multiple of its alignment."""
+    """Returns a `Kernel` for the PTX header of a kernel, with an empty body.
+
+    Each parameter begins at the next multiple of its alignment.
+    """
     bounds = re.search(r"\.maxntid\s+(\d+)", header)
     kernel = Kernel(ENTRY.match(header)[1], int(bounds[1]) if bounds else 0)
     for alignment, kind, name, count in PARAMETER.findall(header):

@@ -1,8 +1,9 @@
 """Applies the update rules of `numbanet.equations.descent` to SIMD vectors and to tiles of w and b.
 
-Each rule is a routine (see the module `routine`), which updates a tile (MR rows and NR columns of w and b). In memory, the
-moments of a parameter (its velocity, or Adam's m and v) are stored `moment_1` and `moment_2` elements after the parameter.
-Gradient descent without weight decay updates a tile from gradients in registers; all other rules read gradients from memory.
+Each rule is compiled as a separate function, a routine (see the module `routine`), which updates a tile (MR rows and NR columns
+of w and b). In memory, the moments of a parameter (its velocity, or Adam's m and v) are stored `moment_1` and `moment_2` array
+elements after the parameter. Gradient descent without weight decay updates a tile from gradients in registers; all other rules
+read gradients from memory.
 
 To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and add the function to the table
 RULES.
@@ -29,7 +30,7 @@ penalised, decayed, clip_scale = parts_of(descent.penalised, descent.decayed, de
 
 
 class UpdateRule(NamedTuple):
-    """An update rule with its constants in the network's dtype, and a table of the values that change from step to step.
+    """An update rule: its constants in the network's dtype, and the table `rates` of the values that change from step to step.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ class UpdateRule(NamedTuple):
     clip_norm : floating
         The largest allowed norm of the vector of all gradients; inf for no clipping.
     tile : int
-        The address of the rule's routine; 0 if no update needs the routine.
+        The address of the compiled function (routine) that updates a tile of w and b by the rule; 0 if no update needs the
+        routine.
     rates : (steps, 4) float64
         For each step, the divisor n of the mean loss, the learning rate eta, and Adam's bias-corrected eta_t and epsilon_t. The
         function `numbanet.engines.epoch.rates_of` computes the table `rates`.
@@ -106,7 +108,7 @@ call_tile, call_from_memory = TILE.call, FROM_MEMORY.call
 
 @njit_merged
 def with_penalty(decay, w, gradient):
-    """Returns dL/dw + lambda w for a SIMD vector of weights w."""
+    """Returns dL/dw + lambda w for a SIMD vector of weights w, where lambda is the factor `decay`."""
     return gradient if decay == 0 else penalised(broadcast(decay), w, gradient)
 
 
@@ -143,7 +145,7 @@ def descend_nesterov(memory, at, step, decay, gradient):
 
 @njit_merged
 def after_adam(memory, at, step, w, gradient):
-    """Updates the moments m and v of a vector of weights w, and returns w - eta_t m / (sqrt(v) + epsilon_t)."""
+    """Updates Adam's moments m and v of a vector of weights w, and returns w - eta_t m / (sqrt(v) + epsilon_t)."""
     m = moment(broadcast(step.share_1), gradient, load(memory, at + step.moment_1))
     v = moment(broadcast(step.share_2), gradient * gradient, load(memory, at + step.moment_2))
     store(memory, at + step.moment_1, m)
@@ -179,10 +181,10 @@ RULES = {
 
 @cache
 def tile_routine(kind: int) -> Any:
-    """Returns the routine that updates a tile of w and b (MR rows, NR columns) by a rule, from gradients in memory.
+    """Returns the compiled function that updates a tile of w and b (MR rows, NR columns) by a rule, from gradients in memory.
 
-    The tile begins at memory[at], and its first row is row `row` of a panel. The gradients of the tile begin at
-    memory[gradients].
+    The tile begins at memory[at], and the tile's first row is row `row` of a panel (NR columns of w and b). The gradients of
+    the tile begin at memory[gradients].
     """
     name, descend_by_rule = RULES[kind]
 
@@ -198,10 +200,10 @@ def tile_routine(kind: int) -> Any:
 
 @lru_cache  # the cache saves time in epochs of very small networks, which take less than a millisecond
 def constants_of(rule: rules.Rule, dtype: np.dtype, from_memory: bool) -> tuple[int, Any, Any, Any, Any, Any, int]:
-    """Returns the fields of an `UpdateRule` without `rates`, with the constants converted to the network's dtype.
+    """Returns all fields of an `UpdateRule` except `rates`, with the constants converted to the network's dtype.
 
-    `from_memory` is true if all updates read gradients from memory. The rule's routine is compiled if an update needs the
-    routine.
+    `from_memory` is true if all updates read gradients from memory. `constants_of` compiles the rule's routine (see
+    `tile_routine`) if an update needs the routine.
     """
     constants: Any = map(dtype.type, (rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm))
     stored = from_memory or rule.kind != rules.GRADIENT_DESCENT or rule.weight_decay != 0 or rule.clip_norm < np.inf
@@ -210,7 +212,7 @@ def constants_of(rule: rules.Rule, dtype: np.dtype, from_memory: bool) -> tuple[
 
 @njit_merged
 def rate(memory, table, at):
-    """Returns element `at` of the flattened table of rates, converted to the network's dtype.
+    """Returns element `at` of the flattened `table` of learning rates, converted to the network's dtype.
 
     The table has one row per step, with n, eta, eta_t and epsilon_t.
     """

@@ -24,7 +24,7 @@ GROUP = 4
 
 
 class Stream(NamedTuple):
-    """A layer's random numbers: Philox's key and counters, and the memory of the thread that generates the numbers.
+    """The random numbers of a layer: the key and counters of the generator Philox, and the thread's buffer for the numbers.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ call_drop = DROP.call
 
 @njit_part
 def fill(random, stream, panel, nr, row, count):
-    """Generates the random numbers for `count` rows of a panel, beginning with `row`, in the thread's buffer.
+    """Fills the thread's buffer with the random numbers for `count` rows of a panel, beginning with row `row`.
 
-    A row of a panel belongs to `nr` = NR neurons of one sample.
+    A row of a panel holds the values of `nr` neurons (the constant NR) for one sample.
     """
     groups = nr // GROUP
     for i in range(count * groups):
@@ -95,13 +95,16 @@ def drop(memory, header, layer, random, stream, source, target, span):
 
 @njit_merged
 def stream_of(l, draw, block, thread):
-    """Returns the random numbers of layer l for a block. `thread` is the index of the thread, which has its own buffer."""
+    """Returns the `Stream` of random numbers of layer l for a block of samples.
+
+    `thread` is the index of the thread, which has its own buffer.
+    """
     return Stream(draw.key, l + 1, draw.first_sample + block.position, thread * RANDOM_NUMBERS)
 
 
 @njit_merged
 def forward(workspace, l, draw, block, thread, span):
-    """Computes the inputs x of layer l + 1 from the activations a of layer l by dropout."""
+    """Applies dropout to the activations a of layer l, and stores the results as the inputs x of layer l + 1."""
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     stream = stream_of(l, draw, block, thread)
     call_drop(header.drop, (memory, header, layer, workspace.random, stream, layer.a, workspace.layers[l + 1].x, span))
@@ -111,7 +114,7 @@ def forward(workspace, l, draw, block, thread, span):
 def backward(workspace, l, draw, block, thread, span):
     """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if layer l has softmax.
 
-    dL/dx, delta and dL/da are stored in the same panels (blocks of NR neurons): the panels of delta of layer l.
+    dL/dx, delta and dL/da use the same memory: the panels (blocks of NR neurons) for delta of layer l.
     """
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr = NR_VECTORS * lanes(memory)

@@ -1,9 +1,10 @@
-"""The routines that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
+"""The compiled functions (routines) that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
 
-Each activation function has its own two routines, so that LLVM can vectorise their loops. (The loops of `numbanet.equations`
-select the activation function for every number.) In memory, the activation a overwrites z, except for the activation functions
-in `topology.KEEPS_Z`, for which z is kept in separate panels. If a has overwritten z, the derivatives of relu and leaky_relu
-are computed from a; their values at a and at z are the same, because a is positive if and only if z is positive.
+Each activation function has two routines of its own, one for a and one for delta, so that LLVM can vectorise the routines'
+loops. (The loops of `numbanet.equations` select the activation function for every number.) In memory, the activation a
+overwrites z, except for the activation functions in `topology.KEEPS_Z`, for which z is kept in separate panels. If a has
+overwritten z, the derivatives of relu and leaky_relu are computed from a; the derivative at a is the same as at z, because a is
+positive if and only if z is positive.
 
 To add an activation function, add a row to the table FORMULAS.
 """
@@ -53,7 +54,10 @@ FORMULAS = {
 
 @cache  # so that networks with equal formulas share their routines; machine code must exist as long as the process
 def users_formula(own: Any) -> Formula:
-    """Returns the formula of an `Activation` that a user wrote. The formula's name in the compile cache contains its digest."""
+    """Returns the formula of an `Activation` that a user wrote.
+
+    The formula's name in the compile cache contains the digest of the `Activation`.
+    """
     phi, d_phi = own.phi, own.d_phi
     return Formula(f"own_{own.digest}", lambda epsilon, z: phi(z) + (epsilon - epsilon), lambda epsilon, z, a: d_phi(z, a))
 

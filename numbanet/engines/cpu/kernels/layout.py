@@ -99,8 +99,8 @@ def up_to(multiple: int, count: int) -> int:
 def wastes_memory(topology: Topology) -> bool:
     """Returns True if a network's panels (blocks of NR columns) would have far more unused elements than parameters.
 
-    A layer with one output has one panel of NR columns (up to 32), of which only one column contains weights. If the layer has
-    a million inputs, the unused columns take much memory.
+    A layer with one output has one panel of NR columns (up to 32), of which only one column contains weights. If a layer with
+    one output has a million inputs, the unused columns take much memory.
     """
     width = panel_width(topology.dtype)
     unused = sum((n_in + 1) * (up_to(width, n_out) - n_out) for n_in, n_out in topology.layers)
@@ -119,7 +119,7 @@ def needs_jacobian(topology: Topology) -> bool:
 class Layout:
     """The memory of a network, with room for the largest block of samples.
 
-    The operating system provides only the memory pages that are used.
+    The operating system provides physical memory only for the pages that are used.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class Layout:
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns the header, the records of the layers, and the end of the memory that they describe.
+        """Returns the network's header, the records of its layers, and the end of the memory that header and records describe.
 
         The header is an array of shape (1,), and the records form an array of shape (L,). Header and records describe a memory
         layout for blocks of `rows` samples. Whatever the number of rows, the arrays of a block are placed close together,
@@ -169,7 +169,7 @@ class Layout:
         return self._records[key]
 
     def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns a new header, new records of the layers, and the end of their memory, as described in `records`."""
+        """Returns a new header, new records of the layers, and the end of the memory that they describe (see `records`)."""
         topology, width, end = self.topology, self.width, 0
 
         def place(count):
@@ -212,7 +212,7 @@ class Layout:
     def write(self, flat: np.ndarray, offset: int = 0) -> None:
         """Copies a flat vector with w and b of all layers into the panels of the parameters.
 
-        To write gradients or moments instead, pass their distance from the parameters as `offset`.
+        To write gradients or moments, pass their distance in memory from the parameters as `offset`.
         """
         for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
@@ -220,7 +220,7 @@ class Layout:
     def read(self, offset: int = 0) -> np.ndarray:
         """Returns the parameters as a flat vector with w and b of all layers.
 
-        To read gradients or moments instead, pass their distance from the parameters as `offset`.
+        To read gradients or moments, pass their distance in memory from the parameters as `offset`.
         """
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):
@@ -228,7 +228,7 @@ class Layout:
         return flat
 
     def all_gradients(self, offset: int) -> np.ndarray:
-        """Returns a view of the panels of all gradients at an offset, including the panels' unused rows and columns."""
+        """Returns a view of all gradients, which begin at memory[offset], including unused rows and columns of their panels."""
         # The parameters begin at offset 0 and end at `self.gradients`, which is therefore also the number of values.
         return self.memory[offset : offset + self.gradients]
 
@@ -261,7 +261,7 @@ class Layout:
 def _aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:
     """Returns an array of zeros that begins at the start of a cache line.
 
-    In an array that begins elsewhere, many SIMD vectors would straddle two cache lines.
+    In an array that begins in the middle of a cache line, many SIMD vectors would straddle two cache lines.
     """
     raw = np.zeros(count * dtype.itemsize + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE

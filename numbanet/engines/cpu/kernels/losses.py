@@ -1,6 +1,6 @@
-"""The routines of the losses: the loss and the correct outputs (hits) of each sample, and delta of the output layer.
+"""Compiled functions (routines) for the loss and the correct outputs (hits) of each sample, and delta of the output layer.
 
-The loops run over tables (see the module `tables`) of y, z and a.
+The loops run over tables of y, z and a, which are indexed [neuron][sample] (see the module `tables`).
 
 To add a loss, add a row to the table LOSSES.
 """
@@ -35,14 +35,14 @@ call_score, call_error = SCORE.call, ERROR.call
 
 @njit_part
 def weigh(memory, header, values, span):
-    """Multiplies a value of each sample by the sample's weight. The values begin at memory[values]."""
+    """Multiplies one value per sample by the sample's weight. The values begin at memory[values]."""
     for s in range(span.begin, span.end):
         put(memory, values + s, weighted(get(memory, header.weight + s), get(memory, values + s)))
 
 
 @njit_part
 def count_hits(memory, header, n_out, integers, span):
-    """Counts, for each sample, the outputs y_hat that are on the same side of 1/2 as y."""
+    """Counts, for each sample, the outputs y_hat that are on the same side of 1/2 as the target y."""
     hits = HITS * header.rows
     for s in range(span.begin, span.end):
         put(integers, hits + s, 0)
@@ -56,7 +56,7 @@ def count_hits(memory, header, n_out, integers, span):
 
 @njit_part
 def count_hits_of_classes(memory, header, n_out, integers, span):
-    """Counts 1 correct output for a sample if the largest y_hat and the largest y have the same index, else 0.
+    """Counts, for each sample, 1 correct output if the largest y_hat and the largest y have the same index, else 0.
 
     Uses the memory of the losses as scratch memory.
     """
@@ -85,14 +85,15 @@ def cce_score(memory, header, layer, integers, has_weights, span):
 
 
 class Loss(NamedTuple):
-    """A loss as a sum of terms, one for each output, and its gradient.
+    """A loss that is a sum of terms, one for each output, and the derivatives of the terms.
 
     Parameters
     ----------
     name : str
         The name of the loss.
     term : callable
-        term(y, z, a) computes the term of an output of a sample. The term is not divided by n.
+        term(y, z, a) computes the term of an output of a sample. The term is not divided by the number n of samples in the
+        batch.
     d_term : callable
         d_term(n, y, a) computes dL/dz for the losses bce and cce, whose formulas include the output layer's activation
         function, and dL/da for all other losses. The number of samples in the batch is n.
@@ -113,7 +114,10 @@ LOSSES = {
 
 @cache  # so that networks with equal losses share their routines; machine code must exist as long as the process
 def users_loss(own: Any, outputs: int) -> Loss:
-    """Returns the formulas of a `Loss` that a user wrote. The name in the compile cache contains the digest of the `Loss`."""
+    """Returns the formulas of a `Loss` that a user wrote.
+
+    The formulas' name in the compile cache contains the digest of the user's `Loss`.
+    """
     loss, d_loss, by = own.loss, own.d_loss, outputs if own.per == "output" else 1
     return Loss(
         f"own_{own.digest}_{by}",
@@ -124,7 +128,7 @@ def users_loss(own: Any, outputs: int) -> Loss:
 
 @njit_part
 def nothing(memory, header, layer, span):
-    """Leaves all values as they are."""
+    """Changes no values. A routine that needs no function `prepare` or `through` calls `nothing` in its place."""
 
 
 @njit_part

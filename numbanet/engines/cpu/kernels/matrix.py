@@ -10,7 +10,8 @@ from numbanet._compile import intrinsic
 def matrix(typingctx, flat, start, rows, columns):
     """Returns flat[start : start + rows * columns] as a view of shape (rows, columns).
 
-    The function checks no index and counts no reference. The array `flat` must exist as long as the view is used.
+    The function neither checks the indices nor counts references to `flat`. The array `flat` must exist as long as the view is
+    used.
     """
     result = types.Array(flat.dtype, 2, "C")
 

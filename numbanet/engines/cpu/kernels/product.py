@@ -1,6 +1,6 @@
 """A layer's three matrix products.
 
-All three products use the same innermost loop, the microkernel, which keeps its sums in registers.
+All three matrix products of training use the same innermost loop, the microkernel, which keeps its sums in registers.
 
 Each of the three products has the form c[r, j] += sum_k x[r, k] * w[k, j]:
 
@@ -9,12 +9,12 @@ Each of the three products has the form c[r, j] += sum_k x[r, k] * w[k, j]:
     backward    sample s    i        j        delta        w transposed        dL/da of the layer before
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
-All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). The three products therefore differ
-only in the memory offsets of their factors. MR successive rows are called a group. The result c is divided into tiles of MR
-rows and NR columns, which are numbered panel by panel, and each thread computes a range of tiles. A strip consists of one or
-two adjacent panels. The microkernel computes the tiles of a group in all panels of a strip at the same time, because a CPU with
-32 SIMD registers needs fewer loads that way. The terms of a sum are always added in the same order, independently of the thread
-that adds them and of the width of the strip.
+All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). Because all matrices are stored in
+panels, the code of the three products differs only in the memory offsets of the factors. MR successive rows are called a group.
+The result c is divided into tiles of MR rows and NR columns, which are numbered panel by panel, and each thread computes a
+range of tiles. A strip consists of one or two adjacent panels (of NR columns each). The microkernel computes the tiles of a
+group in all panels of a strip at the same time: a CPU with 32 SIMD registers then needs fewer loads from memory. The terms of a
+sum are always added in the same order, whichever thread adds them, and whether a strip has one or two panels.
 """
 
 import numpy as np
@@ -56,7 +56,10 @@ def sample_rows(memory, header, panels, group, k):
 
 @njit_merged
 def input_column(memory, header, layer, i):
-    """Returns the offset of the column with a layer's input i. Column n_in holds 1, the input of b; later columns hold 0."""
+    """Returns the offset in memory of the column of x that holds a layer's input i.
+
+    Column n_in holds 1, the input of b; later columns hold 0.
+    """
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     return layer.x + i // nr * header.rows * nr + i % nr if i < n_in else header.ones + i - n_in
 
@@ -77,7 +80,7 @@ def panels_of(memory, columns):
 
 @njit_merged
 def strips_of(tiles, groups):
-    """Returns the range of the first panels of the strips that contain the tiles with indices in the range `tiles`.
+    """Returns a range of panel indices: the first panels of the strips that contain the tiles in the range `tiles`.
 
     A strip consists of STRIP panels; the last strip may consist of a single panel. Each panel consists of `groups` groups of MR
     rows.
@@ -89,11 +92,11 @@ def strips_of(tiles, groups):
 
 @njit_merged
 def groups_of(panel, width, tiles, groups, slab, rows):
-    """Returns the range of the groups (MR rows each) of a strip that this thread computes within a slab, as a `Span`.
+    """Returns, as a `Span`, the range of groups (MR rows each) that this thread computes in one strip and one slab.
 
     The strip consists of `width` panels, and begins with the panel whose index is `panel`. The slab is a block of `rows` rows
-    that begins with the group `slab`. `tiles` is the range of all tiles that this thread computes; a tile of two panels counts
-    twice.
+    that begins with the group `slab`. `tiles` is the range of all tiles that this thread computes, in which the two panels of a
+    strip count as separate tiles.
     """
     begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
     if width > 1:
@@ -128,7 +131,7 @@ def forward(memory, header, layer, phi, groups, tiles):
 
 @njit_merged
 def forward_strip(memory, header, layer, strip, i, groups):
-    """Adds the terms of up to KC inputs, beginning with input i, to z_j of a range of groups, in the panels `strip`."""
+    """Adds w_ij x_i of up to KC inputs, from input i on, to z_j, for the samples in `groups` and the neurons in `strip`."""
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     w = places(strip, layer.w, layer.w_rows * nr)
     a = places(strip, layer.a, header.rows * nr)
@@ -171,9 +174,9 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
 @njit_merged
 def backward_strip(memory, header, layer, before, strip, j, groups, packed):
-    """Adds the terms of up to KC neurons, beginning with neuron j, to dL/da_i of a range of groups, in the panels `strip`.
+    """Adds w_ij delta_j of up to KC neurons, from neuron j on, to dL/da_i, for the samples in `groups` and inputs in `strip`.
 
-    The panels of the transpose of w follow each other, beginning at memory[packed].
+    The required panels of the transpose of w are stored one after the other, beginning at memory[packed].
     """
     nr = NR_VECTORS * lanes(memory)
     w = places(strip, packed - strip[0] * KC * nr, KC * nr)
@@ -215,8 +218,8 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 def update(memory, header, layer, block, step, tiles, scratch):
     """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij, for a range of a layer's tiles (MR inputs x NR neurons).
 
-    b is updated in the same way. If the block of samples is not the last of its batch, or if gradients are clipped, w and b are
-    not updated. Instead, the sums are added to the gradients in memory; in the first block of a batch, the sums replace the
+    Updates b in the same way as w. If the block of samples is not the last of its batch, or if gradients are clipped, `update`
+    does not change w and b, but adds the sums to the gradients in memory; in the first block of a batch, the sums replace the
     gradients. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their gradients. May overwrite
     the STRIP * MR * NR numbers that begin at memory[scratch].
     """
@@ -233,7 +236,7 @@ def update(memory, header, layer, block, step, tiles, scratch):
 
 @njit_merged
 def update_strip(memory, header, layer, block, step, strip, groups, scratch):
-    """Computes dL/dw of a range of groups, in the panels `strip`, and updates w as described in `update`."""
+    """Computes dL/dw for the inputs in `groups` and the neurons in `strip`, and updates w as described in `update`."""
     nr, descends = NR_VECTORS * lanes(memory), block.closes and not step.clip_norm < np.inf
     from_registers = step.kind == GRADIENT_DESCENT and step.decay == 0
     w, delta = places(strip, layer.w, layer.w_rows * nr), places(strip, layer.delta, header.rows * nr)

@@ -1,10 +1,10 @@
-"""Calls of routines: functions that are compiled apart from `run`, each on its first use, and that `run` calls by address.
+"""Compiles and calls routines: functions that are compiled apart from `run` when first needed, and called by address.
 
-Whatever varies from network to network is a routine: the activation functions, the losses, the update rules and dropout. A
-network that trains with Adam compiles Adam's routine, and all other networks of its dtype share the code of `run`. The matrix
-products are routines, too, because a prediction does not need all of them, and because two processes can then compile `run` and
-the products at the same time. All routines for the same purpose have the same argument types, which a `Signature` describes.
-The address of a routine is an integer, and 0 means that there is no routine.
+Every computation that varies from network to network is a routine: activation functions, losses, update rules and dropout. For
+a network that trains with Adam, Adam's routine is compiled once; the compiled code of `run` is shared by all networks with the
+same dtype. The matrix products are routines, too, because a prediction does not need all of them, and because two processes can
+then compile `run` and the products at the same time. All routines for the same purpose have the same argument types, which a
+`Signature` describes. The address of a routine is an integer, and 0 means that there is no routine.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class Signature:
         self.call = _caller(self)
 
     def arguments(self, number: Any) -> tuple:
-        """Returns the Numba types of all arguments, where `number` is the Numba type of the numbers in `memory`."""
+        """Returns the Numba types of a routine's arguments, where `number` is the Numba type of the numbers in `memory`."""
         return types.Array(number, 1, "C"), *self.others(number)
 
     def address(self, routine: Any, dtype: np.dtype) -> int:
@@ -52,7 +52,7 @@ class Signature:
         return address_of(routine, self.arguments(from_dtype(dtype)))
 
     def must_be_compiled(self, routine: Any, dtype: np.dtype) -> bool:
-        """Returns True if the compile cache does not have a routine for numbers of type `dtype`."""
+        """Returns True if the compile cache does not contain the routine for numbers of type `dtype`."""
         return must_be_compiled(routine, self.arguments(from_dtype(dtype)))
 
 
@@ -75,18 +75,18 @@ def _caller(signature: Signature) -> Any:
 
 
 def named(function: Callable, name: str) -> Callable:
-    """Renames a function that a factory has made, because the cache and LLVM tell routines apart by their names."""
+    """Renames a function that was made at run time, because the compile cache and LLVM tell routines apart by their names."""
     function.__name__ = function.__qualname__ = name
     return function
 
 
 @cache  # because Numba takes almost a millisecond to make the type of a record
 def header_type(number: Any) -> Any:
-    """Returns the Numba type of a network's header, for numbers of the Numba type `number`."""
+    """Returns the Numba type of the header of a network that computes with numbers of the Numba type `number`."""
     return from_dtype(header_dtype(as_dtype(number)))
 
 
 @cache
 def layer_type(number: Any) -> Any:
-    """Returns the Numba type of a layer's record, for numbers of the Numba type `number`."""
+    """Returns the Numba type of a layer's record in a network that computes with numbers of the Numba type `number`."""
     return from_dtype(layer_dtype(as_dtype(number)))

@@ -1,7 +1,7 @@
-"""The routines of softmax, which need all neurons of a layer: activations a, and delta by the full Jacobian.
+"""Compiled functions (routines) for softmax, which compute a layer's activations a, and delta from the full Jacobian.
 
-The loops run over tables (see the module `tables`). Few networks need the full Jacobian of softmax. The loops of
-`numbanet.equations` compute the Jacobian, one sample at a time.
+The loops run over tables, which are indexed [neuron][sample] (see the module `tables`). Because few networks need the full
+Jacobian of softmax, the loops of `numbanet.equations` compute it, one sample at a time.
 """
 
 from numbanet._compile import njit_merged, njit_part, njit_routine, parts_of
@@ -107,9 +107,9 @@ def hidden_softmax_error(memory, header, layer, integers, span):
 
 @njit_part
 def become_logits(memory, header, layer, span):
-    """Replaces z in its table with u, for which sigmoid(u) = softmax(z), as `softmax_logit` computes it.
+    """Replaces z in the table of z with u, for which sigmoid(u) = softmax(z), as `softmax_logit` computes u.
 
-    Keeps z and u of each sample in the sample's scratch rows 0 and 1.
+    Keeps z of each sample in the sample's scratch row 0, and u in the sample's scratch row 1.
     """
     n_out = layer.n_out
     for s in range(span.begin, span.end):
@@ -124,7 +124,7 @@ def become_logits(memory, header, layer, span):
 def through_logits(memory, header, layer, span):
     """Replaces dL/du in the table of delta with delta_j = sum_i dL/du_i du_i/dz_j, where sigmoid(u) = softmax(z).
 
-    Reads z and u of each sample from the sample's scratch rows 0 and 1, to which `become_logits` has written them.
+    Reads z and u of each sample from the sample's scratch rows 0 and 1, which `become_logits` has filled.
     """
     n_out = layer.n_out
     for s in range(span.begin, span.end):

@@ -1,8 +1,9 @@
 """Functions that make an x86 CPU treat subnormal numbers (below 1.2e-38 in float32 and 2.2e-308 in float64) as 0.
 
-If a neuron is never active, or an input stays 0, the optimizer's moments of its weights shrink from step to step until they are
-subnormal, and stay subnormal. On many x86 CPUs, an operation on a subnormal number takes several times as long as on other
-numbers. On CPUs of other kinds, the functions of this module do nothing, and subnormal numbers are not treated as 0.
+If a neuron is never active, or an input is always 0, the optimizer's moments for the weights of this neuron or input shrink
+from step to step until the moments are subnormal, and then stay subnormal. On many x86 CPUs, an operation on a subnormal number
+takes several times as long as an operation on other numbers. On CPUs of other kinds, the functions of this module do nothing,
+and subnormal numbers are not treated as 0.
 """
 
 import platform
@@ -18,7 +19,7 @@ _FLUSH = 0x8040  # bits of MXCSR: bit 15 replaces subnormal results with 0, bit 
 
 
 def _mxcsr(builder, name, place):
-    """Emits the instruction `name`, which stores MXCSR, the control register of SIMD arithmetic, to an address, or loads it."""
+    """Emits the instruction `name`, which stores the CPU's control register MXCSR to an address, or loads MXCSR from there."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte])
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}")
@@ -27,7 +28,10 @@ def _mxcsr(builder, name, place):
 
 @intrinsic
 def flush_subnormals(typingctx):
-    """Makes this thread treat subnormal numbers as 0. Returns the previous state, to be passed to `restore_subnormals`."""
+    """Makes this thread treat subnormal numbers as 0.
+
+    Returns the previous value of the control register, which must be passed to `restore_subnormals`.
+    """
 
     def code(context, builder, signature, arguments):
         if not FLUSHES:
@@ -44,7 +48,7 @@ def flush_subnormals(typingctx):
 
 @intrinsic
 def restore_subnormals(typingctx, before):
-    """Makes this thread treat subnormal numbers as it did before; `before` is the value that `flush_subnormals` returned."""
+    """Undoes `flush_subnormals` for this thread; `before` is the value that `flush_subnormals` returned."""
 
     def code(context, builder, signature, arguments):
         if FLUSHES:

@@ -1,8 +1,9 @@
-"""The microkernel, and the operations on tiles.
+"""The microkernel, which is the innermost loop of the matrix products, and operations on the tiles that it computes.
 
 A tile is a part of a matrix: MR rows of a panel (a block of NR columns, see the module `layout`) or of two adjacent panels. A
-tile in registers is a tuple of SIMD vectors, row by row. A tile's place in memory is a tuple of offsets: one for each of its
-panels. All loops over the rows and vectors of a tile are unrolled. The formula of a term comes from `numbanet.equations`.
+tile in registers is a tuple of SIMD vectors, row by row. A tile in memory is given by a tuple of offsets, one for each panel of
+the tile. All loops over the rows and vectors of a tile are unrolled. The formula for a single term of a matrix product comes
+from `numbanet.equations`.
 """
 
 from numba import types
@@ -41,7 +42,10 @@ def shifted(typingctx, places, distance):
 
 
 def _offsets(builder, places, step, half):
-    """Emits the offsets of a tile's vectors, row by row. `step` is the distance between rows, and `half` between vectors."""
+    """Emits the offsets of a tile's vectors, row by row.
+
+    `step` is the distance between two rows of a panel, and `half` the distance between the two vectors of a row.
+    """
     offsets, panels = [], cgutils.unpack_tuple(builder, places)
     for row in range(MR):
         for panel in panels:
@@ -52,7 +56,10 @@ def _offsets(builder, places, step, half):
 
 @intrinsic
 def load_tile(typingctx, memory, places, step):
-    """Returns the tile whose panels begin at memory[place], for each offset in `places`. Rows are `step` elements apart."""
+    """Loads a tile from memory; its panels begin at memory[place], for each offset `place` in `places`.
+
+    The rows of the tile are `step` elements apart in memory.
+    """
     vector = Vector(memory.dtype)
     tile = types.UniTuple(vector, MR * NR_VECTORS * len(places))
 
@@ -67,7 +74,10 @@ def load_tile(typingctx, memory, places, step):
 
 @intrinsic
 def store_tile(typingctx, memory, places, step, tile):
-    """Stores a tile, whose panels begin at memory[place] for each offset in `places`. Rows are `step` elements apart."""
+    """Stores a tile in memory; its panels begin at memory[place], for each offset `place` in `places`.
+
+    The rows of the tile are `step` elements apart in memory.
+    """
 
     def code(context, builder, signature, arguments):
         memory, places, step, vectors = arguments
@@ -83,7 +93,7 @@ def store_tile(typingctx, memory, places, step, tile):
 def replace_tile(typingctx, function, constant, memory, places, step, tile):
     """Replaces each vector v of a tile in memory with function(constant, c, v).
 
-    The vector c is the vector of the tile in registers, `tile`, in the same row and column.
+    The vector c is the vector in the same row and column of `tile`, which is a tile in registers.
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
@@ -102,7 +112,7 @@ def replace_tile(typingctx, function, constant, memory, places, step, tile):
 
 @intrinsic
 def with_term(typingctx, function, tile, memory, x, w):
-    """Returns the tile of the vectors function(c, w_q, x_r), where c is the vector of `tile` in row r and column q.
+    """Returns a tile whose vectors are function(c, w_q, x_r), where c is the vector of `tile` in row r and column q.
 
     The vectors w_q are loaded from memory; the tuple `w` contains one offset for each panel. x_r is the number memory[x[r]],
     broadcast to a vector.
@@ -131,7 +141,7 @@ def with_term(typingctx, function, tile, memory, x, w):
 
 @njit_merged
 def add_term(c, w, x):
-    """Returns c + w x: the sum c with one more term."""
+    """Returns c + w x, which is the sum c with the additional term w x."""
     return c + weighted_input(w, x)
 
 
@@ -175,14 +185,14 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     w : tuple of ints
         For each panel, the offset of a panel of w, which contains NR numbers for each k, without gaps.
     depth : int
-        Number of terms, at least 0. The terms are added to c in the order of k.
+        Number of terms, at least 0. The function adds the terms to c in the order of k.
 
     Notes
     -----
     The function does not write to memory. `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE
     bytes are loaded faster. Elements of `x` are read one at a time. The edges of a matrix need no additional code, because
     panels have room for whole tiles. Rows beyond the last sample or input, and columns beyond the last neuron, are computed
-    like all others; they do not affect other rows or columns.
+    like all rows and columns, but do not affect other rows or columns.
     """
     nr = NR_VECTORS * lanes(memory)
     c = load_tile(memory, start, step)

@@ -4,7 +4,7 @@ Numba unrolls loops, but does not pack the unrolled scalars into vector register
 therefore use vectors explicitly. A vector is as wide as the widest registers that LLVM reports for the host. On a CPU without
 vector registers, a vector has 16 bytes, and LLVM splits it into scalars.
 
-The functions of this module take flat arrays and indices. Indices must not be negative, and are not checked.
+The functions of this module take flat arrays and indices into these arrays. Indices must not be negative, and are not checked.
 """
 
 import math
@@ -42,7 +42,7 @@ def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any)
 
 @intrinsic
 def lanes(typingctx, array):
-    """Returns the number of lanes of a SIMD vector, which is the number of elements of the array's dtype in a vector."""
+    """Returns the number of lanes of a SIMD vector, which is the number of array elements that fit into a vector."""
 
     def code(context, builder, signature, arguments):
         return context.get_constant(types.intp, Vector(array.dtype).lanes)
@@ -74,7 +74,10 @@ def put(typingctx, array, index, value):
 
 @intrinsic
 def prefetch(typingctx, array, index):
-    """Asks the CPU to load array[index] into its cache, without waiting. The index counts the array's elements in C order."""
+    """Asks the CPU to load array[index] into its cache, without waiting.
+
+    `index` counts the array's elements in C order, also if the array has two dimensions.
+    """
 
     def code(context, builder, signature, arguments):
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -144,7 +147,10 @@ def transpose(typingctx, rows):
 
 
 def _shuffled(builder, a, b, lanes):
-    """Emits a vector whose lanes are taken from the vectors a and b. An index k >= len(a) selects lane k - len(a) of b."""
+    """Emits LLVM code for a vector whose elements are taken from the vectors a and b, as the indices in `lanes` say.
+
+    An index k < len(a) selects a[k]; an index k >= len(a) selects b[k - len(a)].
+    """
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
@@ -199,7 +205,7 @@ def broadcast(typingctx, scalar):
 
 
 def _elementwise(operation, instruction):
-    """Defines an operator for two vectors, which compiles to an LLVM instruction with the flag "contract".
+    """Defines a Python operator for two SIMD vectors, such as +, as an LLVM instruction with the flag "contract".
 
     The flag "contract" lets LLVM fuse a multiplication and an addition into one instruction.
     """

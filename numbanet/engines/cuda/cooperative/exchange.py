@@ -1,4 +1,4 @@
-"""Copies values between global memory and a block's shared memory: parameters, samples, and the results of other blocks."""
+"""Copies values between a GPU's global memory and a block's shared memory: parameters, samples, results of other blocks."""
 
 from numbanet._cuda import cuda, device_function
 from numbanet.engines.cuda.cooperative.layout import THREADS, Common, Layer, Matrix
@@ -63,7 +63,7 @@ def load_delta(memory, l, epsilon, zero, n):
 
     If layer l + 1 is a spread layer (a layer whose sums all blocks compute together), delta_j = dL/da_j da_j/dz_j is computed
     from the blocks' partial sums of dL/da_j, which lie in the array DL_DA_SUMS in global memory. If layer l + 1 is not a spread
-    layer, delta_j is copied from the matrix FAR_DELTA in global memory. The rows of DELTA are padded with rows of zeros to a
+    layer, delta_j is copied from the matrix FAR_DELTA in global memory. The matrix DELTA is padded with rows of zeros to a
     multiple of QUAD rows.
     """
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)

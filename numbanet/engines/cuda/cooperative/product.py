@@ -2,9 +2,9 @@
 
 A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
 elements x[r, k] of a row r are neighbours in memory; in a deep factor w, the elements w[k, c] of a column c are neighbours in
-memory. A factor is not deep if instead the elements of each column of x, or of each row of w, are neighbours in memory. A
-thread loads 4 neighbouring values of a factor at a time, whether the factor is deep or not. A group of 4 neighbouring values is
-called a quad.
+memory. A factor is not deep if the elements of each column of x, or of each row of w, are neighbours in memory. A thread loads
+4 neighbouring values of a factor at a time, whether the factor is deep or not. A group of 4 neighbouring values is called a
+quad.
 
 Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
 threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is computed in three
@@ -15,8 +15,8 @@ stages:
     The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
 
 The function `finish` computes and stores a result from a complete sum. Depending on the product, `finish` is `publish`,
-`activate`, `propagate` or `descend_weight`. Each of the four functions takes a tuple of
-arguments of its own type: `activate` takes an `Activation`.
+`activate`, `propagate` or `descend_weight`. Each of these four functions takes its arguments in a named tuple of its own type:
+`activate`, for example, takes an `Activation`.
 """
 
 from collections.abc import Callable
@@ -164,7 +164,7 @@ def descend_weight(memory, to, r, c, total):
 
 
 class Form(NamedTuple):
-    """A variant of the product sum_k x[r, k] * w[k, c]: the memory order of x and w, and the function that takes the sums.
+    """A variant of the product sum_k x[r, k] * w[k, c]: the memory order of x and w, and the function that receives the sums.
 
     Parameters
     ----------
@@ -228,8 +228,8 @@ class Work(NamedTuple):
         Position of the thread's tile among all tiles of the product: the index of its row of tiles, and the index of its column
         of tiles.
     slot : int
-        Offset in shared memory at which the thread stores its first sum. The thread's other sums follow at intervals of THREADS
-        values.
+        Offset in shared memory at which the thread stores its first sum. The thread stores its other sums behind the first sum,
+        at intervals of THREADS values.
     """
 
     part: Any

@@ -104,8 +104,8 @@ def _plan_of(topology: Topology, spread: int, blocks: int, cost: Callable[[GridP
     """Searches for the plan with `spread` spread layers that has the lowest cost, and returns the best plan found.
 
     Spread layers are the first layers of the network. All blocks together compute the sums of a spread layer. The function
-    chooses the tiles of one layer at a time. For each layer, the function keeps the tiles of all other layers, and chooses the
-    tiles with the lowest cost.
+    chooses the tiles of one layer at a time. For each layer, the function keeps the tiles of all other layers, and chooses, for
+    this layer, the tiles that give the lowest cost.
     """
     choices = [
         list(dict.fromkeys(cut(n_in, n_out, down, blocks) for down in range(1, min(blocks, n_in + 1) + 1)))

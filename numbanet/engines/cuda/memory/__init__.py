@@ -1,8 +1,8 @@
 """GPU memory: the limits of a GPU, and the loads, stores, copies and barriers that `numba.cuda` does not provide.
 
 Kernels import the memory operations from this package. On a GPU, the operations come from the module `device`; in Numba's
-simulator, they come from the module `simulated`. The operations take flat arrays. Indices must not be negative. On a GPU,
-indices are not checked.
+simulator, they come from the module `simulated`. The operations take flat arrays, and indices that must not be negative. On a
+GPU, the operations do not check indices.
 """
 
 from numbanet._cuda import SIMULATED

@@ -97,7 +97,7 @@ def get_quad(typingctx, array, index):
 def quotient(typingctx, a, b):
     """Returns a // b for integers from 0 to 2^31 - 1.
 
-    The unsigned 32-bit division needs only a fraction of the instructions that a signed 64-bit division needs.
+    The function uses an unsigned 32-bit division, which needs only a fraction of the instructions of a signed 64-bit division.
     """
 
     def code(context, builder, signature, arguments):
@@ -159,7 +159,7 @@ def await_copies(typingctx):
 
 @intrinsic_on_gpu
 def arrive(typingctx, counter):
-    """Adds 1 to counter[0], after everything that the thread block wrote before its last barrier has become visible.
+    """Adds 1 to counter[0], after all that the block wrote before its last barrier has become visible to other blocks.
 
     A kernel that calls `arrive` is compiled as a cooperative kernel: the GPU runs all of its blocks at the same time.
     """

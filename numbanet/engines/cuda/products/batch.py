@@ -1,4 +1,4 @@
-"""The samples of a training step, as arrays on the GPU that kernels read."""
+"""Defines `Batch`, the samples of a training step as GPU arrays that kernels read."""
 
 from typing import Any, NamedTuple
 

@@ -1,7 +1,8 @@
 """Applies the update rules of `numbanet.equations.descent` to the flat parameter vector, with one thread for each parameter.
 
 To add an update rule, write a device function for it and add the function to `FORMULAS`. The kernels read the step's learning
-rate and the gradients' norm from GPU memory, so that a recorded CUDA graph is valid for every learning rate.
+rate and the gradients' norm from GPU memory, so that a CUDA graph recorded in one step can be replayed for steps with other
+learning rates.
 """
 
 import functools
@@ -143,11 +144,13 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
 
     @cuda.jit
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
-        """Updates all p parameters, with one thread for each. Twins: the rules' loops in `numbanet.equations.descent`.
+        """Updates all p parameters, with one thread for each parameter.
 
-        `rates` holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds
-        the largest allowed norm of all gradients, then the constants of the rule. `decay` is lambda for each weight, else 0.
-        Reads rates (4,), constants, decay (p,), sums (SUMS,) and gradients (p,). Updates m, v and parameters, each (p,).
+        Twins: the loops in `numbanet.equations.descent`, which apply the same rules on the CPU. `rates` holds four values of
+        the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds the largest allowed norm of
+        all gradients, then the constants of the rule. `decay` holds the weight-decay factor lambda for each weight, and 0 for
+        each bias. Reads rates (4,), constants, decay (p,), sums (SUMS,) and gradients (p,). Updates m, v and parameters, each
+        (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:

@@ -1,6 +1,7 @@
 """Dropout on the GPU, with the formulas of `numbanet.equations.dropout`.
 
-The kernel computes its random numbers from counters in GPU memory, so that a recorded CUDA graph is valid for every batch.
+The kernel computes its random numbers from counters in GPU memory, so that a CUDA graph recorded for one batch can be replayed
+for other batches.
 """
 
 from typing import Any

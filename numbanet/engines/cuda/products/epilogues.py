@@ -1,4 +1,4 @@
-"""Device functions for the sums of a matrix product: some return the start value of a sum, others store its result.
+"""Device functions for the sums of a matrix product: some return the start value of a sum, others store the result.
 
 A device function finish(epilogue, out, at, z) computes a result from a complete sum `z`, and stores the result in out[at]. The
 argument `epilogue` holds other values that are needed to compute the result, such as the constant of the activation function.
@@ -24,7 +24,7 @@ def zero_start(right, column, zero):
 def bias_start(right, column, zero):
     """Returns b_j, the start value of the sum z_j of neuron j; the argument `column` is j.
 
-    The right factor of the product is w. In the factor's array, the biases b follow w as an additional row.
+    The right factor of the product is w; the array `right` holds w, followed by the biases b as an additional row.
     """
     return get(right.array, right.depth * right.lines + column)
 

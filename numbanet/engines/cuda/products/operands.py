@@ -1,15 +1,15 @@
 """Computes the addresses in global memory from which a thread reads its elements of the left or right matrix of a product.
 
-In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. Rows r of left and
-columns c of right are both called lines of the operand. A panel is the part of an operand that is in shared memory at one time:
-several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread loads several elements
-of each panel. The offset of the thread's first element in a panel is called the `origin`, which advances from panel to panel.
-From each element of a thread to the thread's next element, the line advances by a constant, and the term k by another
-constant. The distance from the first element of a thread to its q-th element is therefore the same in all panels. This distance
-is called the `place` of the q-th element.
+In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. A row r of the operand
+left, and a column c of the operand right, is called a line of the operand. A panel is the part of an operand that is in shared
+memory at one time: several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread
+loads several elements of each panel. The offset of the thread's first element in a panel is called the `origin`, which advances
+from panel to panel. Between successive elements that a thread loads, the line index differs by a constant, and k by another
+constant. The distance from the first element of a thread to its q-th element, called the `place` of the q-th element, is
+therefore the same in all panels.
 
-If a thread would read beyond the last line of an operand, it reads another element of the operand instead. Sums with elements
-from beyond the last line are never stored.
+If a thread would read beyond the last line of an operand, it reads another element of the operand instead, and the kernel does
+not store the sum to which this element contributes.
 """
 
 from collections.abc import Callable
@@ -169,7 +169,7 @@ def wide(line_step: int, k_step: int) -> Access:
 def of_samples(line_step: int, k_step: int) -> Access:
     """Returns the device functions that read x_i of sample order[k], where the inputs i are the rows of the left matrix.
 
-    The elements of the last row are 1, the constant input that is multiplied by b.
+    The elements of the left matrix's last row are 1, the constant input that is multiplied by b.
     """
 
     @device_function

@@ -1,9 +1,9 @@
-"""Computes a layer's three matrix products on the GPU, with kernels that keep their sums in registers.
+"""Computes a layer's three matrix products on the GPU, with kernels that keep the products' sums in registers.
 
-All three products have the form z[r, c] = sum_k left[r, k] * right[k, c]. In the forward sum z_j = sum_i w_ij x_i + b_j, the
-index k is the input i. In the delta recurrence sum_j w_ij delta_j, the index k is the neuron j. In the weight gradient sum_s
-delta_j x_i, the index k is the sample s. The three products differ in the memory layout of the factors left and right, and in
-the results that are computed from the sums.
+Each of a layer's three matrix products has the form z[r, c] = sum_k left[r, k] * right[k, c]. In the forward sum z_j = sum_i
+w_ij x_i + b_j, the index k is the input i. In the delta recurrence sum_j w_ij delta_j, the index k is the neuron j. In the
+weight gradient sum_s delta_j x_i, the index k is the sample s. The three matrix products differ in the memory layout of the
+factors left and right, and in what is computed from the sums.
 
 A thread block computes a tile of the result matrix z. To compute the tile, the block needs some rows of the matrix left and
 some columns of the matrix right. A panel is the part of the tile's rows of left, or of the tile's columns of right, that
@@ -15,11 +15,11 @@ The first stage of a kernel, the prologue, copies the first pair of panels to sh
 stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the next pair are loaded into
 registers. The last stage, the epilogue, computes and stores a result from each complete sum, such as a = phi(z).
 
-The terms of a sum are added in the order of k. If there are too few tiles to occupy all multiprocessors, the range of k is
-split into parts, and a second kernel adds up the partial sums in a fixed order. Because of the fixed order, every run computes
-exactly the same bits.
+Each sum adds its terms in the order of k. If there are too few tiles to occupy all multiprocessors, the range of k is split
+into parts, and a second kernel adds up the partial sums in a fixed order. Because the order of the additions is fixed, every
+run computes exactly the same bits.
 
-Indices of rows, and of elements in a panel, have 32 bits. Indices of the elements of a whole array have 64 bits.
+Indices of rows, and of elements in a panel, are 32-bit integers. Indices of the elements of a whole array are 64-bit integers.
 """
 
 import functools
@@ -83,7 +83,7 @@ class Form(NamedTuple):
 
     @property
     def part(self) -> "Form":
-        """The variant of this form that computes partial sums, each over a part of the terms k, and stores them unchanged."""
+        """The variant of this `Form` that computes and stores partial sums, each over a part of the terms k."""
         return self._replace(finish=epilogues.store, kernel=self.part_kernel)
 
 
@@ -96,7 +96,7 @@ def forward(multiply: Callable) -> Callable:
     """Returns the kernel of the forward sum z_j = sum_i w_ij x_i + b_j, which also applies the activation function."""
 
     def kernel(activation, x, order, wb, a, shape):
-        """Computes a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins: forward_sum, activation.
+        """Computes a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins (CPU loops): forward_sum, activation.
 
         `activation` describes the layer's activation function.
         Reads x (N, n_in), order (n,) and wb (n_in + 1, n_out). Writes a (n, n_out).
@@ -129,7 +129,7 @@ def update(multiply: Callable) -> Callable:
         `rates` holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `wb` is w
         with b as an additional last row.
         Reads rates (4,), x (N, n_in) of all samples, order (n,) and delta (n, n_out) of the batch. Updates wb.
-        Twins: weight_gradient, bias_gradient, gradient_descent.
+        Twins (CPU loops): weight_gradient, bias_gradient, gradient_descent.
         """
         multiply((x, order), (delta, None), rates, wb, shape)
 
@@ -143,10 +143,10 @@ def gathered_sums(multiply: Callable) -> Callable:
     """
 
     def kernel(x, order, right, z, shape):
-        """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twins: forward_sum, weight_gradient.
+        """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p.
 
-        The matrix left, or its transpose, has the rows x[order[s]].
-        Reads x (N, n_in), order (n,) and right (depth, columns). Writes z (parts, rows, columns).
+        The matrix left, or its transpose, has the rows x[order[s]]. Reads x (N, n_in), order (n,) and right (depth, columns).
+        Writes z (parts, rows, columns). Twins (CPU loops): forward_sum, weight_gradient.
         """
         multiply((x, order), (right, None), None, z, shape)
 
@@ -154,7 +154,7 @@ def gathered_sums(multiply: Callable) -> Callable:
 
 
 def sums(multiply: Callable) -> Callable:
-    """Returns the kernel that computes and stores partial sums of a product whose left factor holds only the batch's rows."""
+    """Returns the kernel that computes and stores partial sums of a product whose left factor holds only a batch's samples."""
 
     def kernel(left, right, z, shape):
         """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twin: delta_recurrence.
@@ -201,9 +201,9 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 
     @device_function
     def eight_steps(panels, x_at, w_at, sums):
-        """Adds the terms of UNROLL successive values of k.
+        """Adds the terms for UNROLL successive values of k to the thread's sums.
 
-        The calls are written out, because the compiler would not unroll a loop.
+        The code repeats the call of `step`, because the compiler would not unroll a loop.
         """
         step(panels, x_at, w_at, sums)
         step(panels, x_at + 1 * left_pitch, w_at + 1 * right_pitch, sums)
@@ -248,7 +248,7 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
         """Adds the terms of the first pair of panels, and then `count` further terms k, to the thread's square of sums.
 
         `left` and `right` are of the class `Feed`. `panels` is the shared memory for two pairs of panels. `row` and `column`
-        are the position of the square within the tile; the function returns them unchanged.
+        are the position of the square within the tile; the function returns `row` and `column` as they are.
         """
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)

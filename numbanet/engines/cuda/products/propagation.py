@@ -51,7 +51,7 @@ class Propagation:
     def step(self, x: Any, y: Any, batch: Batch, work: Workspace, update: ParameterUpdate) -> None:
         """Launches the kernels of a training step.
 
-        In plain gradient descent, the kernels of the products that compute the weight gradients also update w and b.
+        In plain gradient descent, the kernels that compute the weight gradients also update w and b.
         """
         if update.plain:
             for l, x_l, order in self._layers_to_change(x, y, batch, work):
@@ -66,7 +66,7 @@ class Propagation:
             self.products.gradient(x_l, order, work.delta[l], self.d_wb[l])
 
     def _layers_to_change(self, x: Any, y: Any, batch: Batch, work: Workspace) -> Iterator[tuple[int, Any, Any]]:
-        """Yields each layer index, from the last layer to the first, as soon as w and b of the layer may change.
+        """Yields the index of each layer, from last to first, as soon as the caller may change w and b of the layer.
 
         With each index, the method also yields the layer's input x and the row indices of the batch's samples in x.
         """
@@ -98,7 +98,7 @@ class Propagation:
         return z
 
     def activate(self, l: int, work: Workspace) -> None:
-        """Computes the activations a of layer l from z with a separate kernel, for layers whose product stores z, not a."""
+        """Computes a from z with a separate kernel, if the kernel for the forward product of layer l stores z in place of a."""
         if self.topology.kinds[l] == SOFTMAX:
             self.loops.run(activations.softmax_sum, work.z[l], work.z_max, work.others)
             self.loops.run(activations.softmax_activation, work.z[l], work.z_max, work.others, work.a[l])

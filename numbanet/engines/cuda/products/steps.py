@@ -1,9 +1,9 @@
-"""Runs the training steps of an epoch: records one step as a CUDA graph, and replays the graph for the other steps.
+"""Runs the training steps of an epoch: records one step as a CUDA graph, and replays the graph for later steps.
 
-All arrays that a step reads and writes keep their addresses, so that the recorded graph stays valid. The order of the samples
-is an array of row indices; a counter in GPU memory holds the position in this array at which the next batch begins. The
-simulator and Numba's built-in CUDA target cannot record graphs. With the simulator and the built-in target, every step launches
-its kernels one by one.
+All arrays that a training step reads and writes keep their addresses, so that the recorded CUDA graph stays valid. The order of
+the samples is an array of row indices; a counter in GPU memory holds the position in this array at which the next batch begins.
+The simulator and Numba's built-in CUDA target cannot record graphs. With the simulator and the built-in target, every step
+launches its kernels one by one.
 """
 
 import functools
@@ -32,9 +32,10 @@ THREADS = 2 if SIMULATED else 256
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
     """Computes batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances the position.
 
-    Also selects the rates (n, eta, eta_t and epsilon_t) and the sample weights. Runs in a single block, so that no thread reads
-    the advanced position. `all_weights` has length N, or length 1 if all samples have the same weight.
-    Reads order (n,), all_rates (steps, 4) and all_weights. Writes batch (m,), weights (m,) and rates (4,). Updates counter.
+    Also selects the batch's rates (n, eta, eta_t and epsilon_t) and sample weights. Runs in a single thread block, so that no
+    thread reads the position after it has advanced. `all_weights` has length N, or length 1 if all samples have the same
+    weight. Reads order (n,), all_rates (steps, 4) and all_weights. Writes batch (m,), weights (m,) and rates (4,). Updates
+    counter.
     """
     first, weighted = counter[POSITION], 1 if all_weights.shape[0] > 1 else 0
     for s in range(cuda.threadIdx.x, batch.shape[0], cuda.blockDim.x):
@@ -63,7 +64,7 @@ def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_samp
 
 
 class Steps:
-    """Runs the training steps of an epoch. All batches have the same size, except the last, which may be smaller.
+    """Runs the training steps of an epoch. All batches have the same size, except the last batch, which may be smaller.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ class Steps:
             self.repeat()
 
     def take_rest(self, n: int) -> None:
-        """Runs the last training step, if its batch is smaller than all others; n is the number of samples in this batch."""
+        """Runs the last training step of an epoch if its batch is smaller than the others; n is the size of this batch."""
         self._launch(self.batch.of_first(n), self.workspaces.of(n))
 
     def _launch(self, batch: Batch, work: Any) -> None:

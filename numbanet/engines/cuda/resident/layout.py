@@ -23,7 +23,7 @@ THREADS = 4 if SIMULATED else 256
 
 
 class Layer(Columns):
-    """The first columns of the table of layers, which has one row per layer: the layer's sizes and activation function."""
+    """Names of the first columns of the table of layers (one row per layer): the layer's sizes and activation function."""
 
     N_IN = auto()  # number of inputs of the layer
     N_OUT = auto()  # number of neurons of the layer

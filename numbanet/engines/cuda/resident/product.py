@@ -2,8 +2,8 @@
 
 Each thread computes a tile of 2 x 2 sums at a time. An `Operand` gives the strides of a matrix, so that the same loop can
 multiply by a matrix and by its transpose. Each complete sum is passed to a function called `finish`, which computes and stores
-a result. Depending on the product, `finish` is `activate`, `propagate` or `descend_weight`. Each of the three functions takes
-a tuple of arguments of its own type: `activate` takes an `Activation`.
+a result. Depending on the product, `finish` is `activate`, `propagate` or `descend_weight`. Each of these three functions takes
+its arguments in a named tuple of its own type: `activate`, for example, takes an `Activation`.
 """
 
 from collections.abc import Callable
