@@ -10,7 +10,7 @@ from numbanet.engines.cuda import engine as cuda_engine
 from numbanet.engines.cuda import planning, streaming
 from numbanet.engines.cuda.memory import limits
 from numbanet.inputs import gpu
-from tests.helpers.engines import CUDA, SOFTWARE_GPU
+from tests.helpers.engines import CUDA, SOFTWARE_GPU, each
 from tests.inputs.test_bad_input import build
 from tests.inputs.test_gpu_arrays import Shared, answers, assert_same_bits, data
 
@@ -72,6 +72,19 @@ def test_the_stream_of_an_array_is_awaited(net):
     there.copy_to_device(pinned, stream=stream)
     given = Shared(there.__cuda_array_interface__ | {"stream": int(stream.handle)}, there)
     assert_same_bits(answers(net, given, y), expected)
+
+
+@pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator has no streams")
+@each("kernels", ["fast", "reference"])
+def test_predictions_on_the_gpu_are_complete_for_every_stream(kernels):
+    x, _ = data()
+    net, stream = build(seed=0, device="cuda", kernels=kernels), limits.stream_beside()
+    expected = net.predict(x)
+    out, found = cuda.to_device(np.zeros_like(expected)), cuda.pinned_array(expected.shape, expected.dtype)
+    net.predict(x, out=out)
+    out.copy_to_host(found, stream=stream)
+    _cuda.wait(stream)
+    assert (found == expected).all()
 
 
 @pytest.mark.skipif(not _cuda.NUMBA_CUDA, reason="numba-cuda takes DLPack")
