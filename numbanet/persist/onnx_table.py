@@ -146,7 +146,10 @@ def _needs_float64(features: Iterable[Any]) -> bool:
 def _standardised(
     graph: Graph, columns: list[str], features: Sequence[Any], place: int, dtype: np.dtype, words: frozenset[str]
 ) -> str:
-    """Adds nodes that fill in missing values in adjacent columns v of numbers and booleans, and compute (v - mean) / scale."""
+    """Adds nodes that encode adjacent columns of numbers and booleans.
+
+    The nodes fill in missing values, and then replace each value v by (v - mean) / scale. Returns the name of the output.
+    """
     values = []
     for column, feature in zip(columns, features, strict=len(columns) > 1):
         if isinstance(feature, Boolean):

@@ -1,4 +1,4 @@
-"""The engine asks for the free memory of the GPU before it allocates memory, and the answer is right."""
+"""Before the engine allocates memory, it queries how many bytes of GPU memory are free, and gets the right number."""
 
 import numpy as np
 import pytest

@@ -156,8 +156,8 @@ class Layout:
 
         The header is an array of shape (1,), and the records form an array of shape (L,). Header and records describe a memory
         layout for blocks of `rows` samples. Whatever the number of rows, the arrays of a block are placed close together,
-        to make good use of the caches. `drops` is true if dropout is applied. `spare` is true if gradients are added up in the
-        second array for gradients, at the offset `self.spare`.
+        to make good use of the caches. `drops` is true if dropout is applied. If `spare` is true, gradients are added up in the
+        second array for gradients, which begins at the offset `self.spare`.
         """
         rows = up_to(MR, rows)
         key = rows, drops, spare
