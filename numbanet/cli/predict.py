@@ -58,7 +58,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="COLUMN[,...]",
         help="for a table: columns to copy to the output, before the predictions",
     )
-    predict.add_argument("--outputs", action="store_true", help="if the input is an array instead of a table: print all outputs of the network instead of the class")
+    predict.add_argument(
+        "--outputs",
+        action="store_true",
+        help="if the input is an array instead of a table: print all outputs of the network instead of the class",
+    )
     predict.add_argument(
         "--draw",
         type=int,
