@@ -79,7 +79,7 @@ class Topology:
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
-        """For each layer, the integer constant of its activation function, such as RELU, which the loops take as an argument."""
+        """The integer constant of each layer's activation function, such as RELU, which the loops take as an argument."""
         own = {activation.name: kind for kind, activation in enumerate(self.own_activations, start=OWN_ACTIVATION)}
         return tuple((ACTIVATIONS | own)[name] for name in self.activations)
 
