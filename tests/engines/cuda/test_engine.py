@@ -1,7 +1,6 @@
 """All ways to train on a GPU (in one block, in many blocks, or with a kernel per product) agree, and need few launches."""
 
 import gc
-import itertools
 import types
 import weakref
 
@@ -23,6 +22,7 @@ from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import CUDA, DTYPES, each
 from tests.helpers.formulas import HUBER, STEEP, SWISH
 from tests.helpers.networks import data, engine_with_parameters, topology
+from tests.helpers.training_plans import ways
 
 pytestmark = pytest.mark.simulator
 
@@ -52,18 +52,6 @@ def launches(monkeypatch):
     for module in (block, grid, propagation):
         monkeypatch.setattr(module, "configured", configured)
     return started
-
-
-def ways(top):
-    """Returns training plans by name; those for several blocks have 1 or 4 blocks, and divide 1, 2, ... layers among them."""
-    plans = {way: planning.TrainingPlan(way, 0, 0.0) for way in (planning.RESIDENT, planning.PRODUCTS)}
-    if "softmax" in top.activations[:-1]:
-        return plans
-    for blocks, spread in itertools.product((1, 4), range(1, len(top.kinds) + 1)):
-        layers = tuple(tiling.cut(n_in, n_out, 1 if blocks == 1 else 2, blocks) for n_in, n_out in top.layers)
-        together = GridPlan(layers, spread, blocks)
-        plans[f"{blocks} blocks, {spread} layers"] = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, together)
-    return plans
 
 
 def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=BATCH):

@@ -14,9 +14,9 @@ from numbanet.engines.cuda import engine as cuda_engine
 from numbanet.engines.cuda import guarding, planning
 from numbanet.engines.cuda.memory import limits
 from numbanet.engines.cuda.workspace import Workspaces, workspace_bytes
-from tests.engines.cuda.test_engine import ways
 from tests.helpers.engines import CUDA, SOFTWARE_GPU, each
 from tests.helpers.networks import data, engine_with_parameters, topology
+from tests.helpers.training_plans import ways
 from tests.inputs.test_bad_input import flat
 
 pytestmark = pytest.mark.simulator
