@@ -62,7 +62,7 @@ class Versions(NamedTuple):
 
 
 def find(toolkit: tuple[int, int] | None, capability: tuple[int, int] | None) -> Versions:
-    """Returns the versions on this machine. The caller obtains the arguments `toolkit` and `capability` from `numba.cuda`."""
+    """Returns the versions of the driver, the toolkit and numba-cuda. The caller gets the two arguments from `numba.cuda`."""
     return Versions(
         driver=driver_release(),
         driver_cuda=driver_cuda(),

@@ -109,14 +109,14 @@ SELU_LAMBDA, SELU_PRODUCT = 1.0507009873554804934, 1.7580993408473768599  # lamb
 
 @njit_formula
 def selu(z):
-    """Returns a: lambda alpha (e^z - 1) for z <= 0, else lambda z, with SELU's constants lambda and alpha. NaN stays NaN."""
+    """Returns the activation a = c alpha (e^z - 1) for z <= 0, else c z. c (SELU's lambda) and alpha are constants. NaN stays NaN."""
     below = type(z)(SELU_PRODUCT) * expm1(z)
     return below if z <= type(z)(0) else type(z)(SELU_LAMBDA) * z
 
 
 @njit_formula
 def d_selu(z):
-    """Returns da/dz: lambda alpha e^z for z <= 0, else lambda, with SELU's constants lambda and alpha. NaN stays NaN."""
+    """Returns da/dz = c alpha e^z for z <= 0, else c, where c (SELU's lambda) and alpha are constants. NaN stays NaN."""
     below = type(z)(SELU_PRODUCT) * exp(z)
     return type(z)(SELU_LAMBDA) if z > type(z)(0) else below
 

@@ -78,7 +78,7 @@ def _named(
     if not isinstance(value, kind):
         raise TypeError(f"{argument} must be a name or an object of the class {kind.__name__}, not {value!r}")
     if value.name in {*ACTIVATIONS, *LOSSES}:
-        raise ValueError(f"{argument} {value!r} has the name of a formula of the cheat sheet: give it another name")
+        raise ValueError(f"{argument} {value!r} has the name of a formula that is built into numbanet: give it another name")
     if formulas.setdefault(value.name, value) != value:
         raise ValueError(f"two different formulas have the name {value.name!r}: give one of them another name")
     return value.name

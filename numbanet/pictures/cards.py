@@ -132,7 +132,7 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
 
 
 def comparison(width: float) -> Block:
-    """Returns the block of a panel that shows the losses of all update rules over the steps."""
+    """Returns a block of the sheet: a panel with a curve for each update rule, the loss after each step."""
     note = (
         f"{STEPS} steps from $w = {START}$. The $\\eta$ of each rule is the smallest multiple of 0.05 with which the last loss "
         "is less than 0.01 above the minimum."

@@ -129,7 +129,7 @@ def in_ulp(computed: NDArray[Any], exact: NDArray[Any], magnitude: NDArray[Any] 
 
 
 def _steps(device: str, kernels: str) -> Iterator[Row]:
-    """Yields a row for each combination of a loss and an output layer's activation function.
+    """Yields a `Row` of the verification table for each combination of a loss and an output layer's activation function.
 
     The errors in a row are the largest errors over whole training steps, each with another activation function in the hidden
     layer.

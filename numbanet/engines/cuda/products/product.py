@@ -143,7 +143,7 @@ def gathered_sums(multiply: Callable) -> Callable:
     """
 
     def kernel(x, order, right, z, shape):
-        """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p.
+        """Computes a part p of each sum: z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of the part.
 
         The matrix left, or its transpose, has the rows x[order[s]]. Reads x (N, n_in), order (n,) and right (depth, columns).
         Writes z (parts, rows, columns). Twins (CPU loops): forward_sum, weight_gradient.
