@@ -109,7 +109,7 @@ SELU_LAMBDA, SELU_PRODUCT = 1.0507009873554804934, 1.7580993408473768599  # lamb
 
 @njit_formula
 def selu(z):
-    """Returns the activation a = c alpha (e^z - 1) for z <= 0, else c z. c (SELU's lambda) and alpha are constants. NaN stays NaN."""
+    """Returns a = c alpha (e^z - 1) for z <= 0, else c z, where c (SELU's lambda) and alpha are constants. NaN stays NaN."""
     below = type(z)(SELU_PRODUCT) * expm1(z)
     return below if z <= type(z)(0) else type(z)(SELU_LAMBDA) * z
 

@@ -199,7 +199,7 @@ def test_onnx_files_and_pages_cannot_contain_formulas(tmp_path):
 
 
 def test_names_of_formulas_must_be_different():
-    with pytest.raises(ValueError, match="has the name of a formula of the cheat sheet"):
+    with pytest.raises(ValueError, match="has the name of a formula that is built into numbanet"):
         Network([2, 1], [Activation("relu", swish, d_swish)], "mse")
     with pytest.raises(ValueError, match="two different formulas have the name 'swish'"):
         Network([2, 3, 1], [SWISH, Activation("swish", half, d_half)], "mse")
