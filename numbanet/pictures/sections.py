@@ -269,6 +269,8 @@ def machine(network: Network, history: History | None) -> str:
         seconds = history["seconds"]
         epochs = checks.count(len(seconds), "epoch")
         facts["training"] = f"{seconds.sum():.2f} s in {epochs}; the median epoch took {np.median(seconds):.3g} s"
+        if seconds[0] > 10 * np.median(seconds):
+            facts["training"] += f"; the first epoch, which includes any compilation, took {seconds[0]:.3g} s"
     facts["written"] = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
     facts["computed on"] = f"{network.device}, {network.kernels} kernels"
     about, names = environment(), (*MACHINE, *["gpu"] * (network.device == "cuda"))

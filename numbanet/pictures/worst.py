@@ -58,6 +58,8 @@ def worst(found: Predictions, samples: Samples, importances: Importances) -> str
     key = "the predicted probability of the true class" if isinstance(found, ClassPredictions) else "the size of the error"
     of = f" of {samples.table.source}" if samples.table and samples.lines else ", counted from 1 among these samples"
     text = f"The {checks.count(len(rows), 'sample')} with the largest errors, sorted by {key}; {place}s{of}."
+    if isinstance(found, ClassPredictions) and (right := sum(found.truth[row] == found.answer[row] for row in rows)):
+        text += f" The network predicts the class of {'all' if right == len(rows) else right} of these samples correctly."
     drawn = ""
     if samples.shape is not None:
         titles = [_title(found, place, line) for line in cells]

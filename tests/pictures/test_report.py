@@ -69,6 +69,9 @@ def test_a_classification(tmp_path, capsys):
     worst = rows_of(shown["worst"])
     assert worst[1][0] == str(held_out.lines[of_truth.argmin()]) and worst[1][3] == f"{of_truth.min():.4f}"
     assert len(worst) == 11 and f"lines of {data}" in shown["worst"]
+    right = sum(row[1] == row[2] for row in worst[1:])
+    count = "all" if right == 10 else right
+    assert f"The network predicts the class of {count} of these samples correctly." in shown["worst"] and right > 0
     for feature in net.table.features:
         assert feature.name in shown["data"] and feature.name in shown["importance"]
     assert (
@@ -243,11 +246,13 @@ def test_the_epochs_with_the_lowest_loss_and_the_kept_parameters_are_told_apart(
     net, y, _ = arrays("sse")
     history = History()
     for epoch, loss in enumerate((0.5, 0.00001234, 0.25, 0.125), start=1):
-        history.add(epoch, {"loss": 1 / epoch, "val_loss": loss, "seconds": 0.1234567})
+        history.add(epoch, {"loss": 1 / epoch, "val_loss": loss, "seconds": 2.5 if epoch == 1 else 0.1234567})
     pictures.report(tmp_path / "report.html", net, X, y, history=history)
-    shown = sections_of(tmp_path / "report.html")["curves"]
+    sections = sections_of(tmp_path / "report.html")
+    assert "2.87 s in 4 epochs; the median epoch took 0.123 s; the first epoch, which includes any" in sections["machine"]
+    shown = sections["curves"]
     assert rows_of(shown)[1:] == [
-        ["first", "1", "1.0000", "0.5000", "0.123"],
+        ["first", "1", "1.0000", "0.5000", "2.5"],
         ["lowest val_loss", "2", "0.5000", "1.234e-05", "0.123"],
         ["last, kept", "4", "0.2500", "0.1250", "0.123"],
     ]
