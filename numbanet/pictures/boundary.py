@@ -254,7 +254,7 @@ def _surface(
     ax.contour(x_1, x_2, y_hat, levels[1:-1], colors=theme.ink, linewidths=0.4, alpha=0.5)
     inside: dict[str, Any] = {"c": theme.ink} if y is None else {"c": y, "cmap": surface.cmap, "norm": surface.norm}
     ax.scatter(*x.T, s=30, edgecolors=theme.paper, linewidths=0.6, **inside)
-    label = r"$\hat y$" if y is None else r"$\hat y$ (area, faint), $y$ (points)"
+    label = r"$\hat y$" if y is None else r"$\hat y$ (area, in paler colours), $y$ (points)"
     bar = ax.figure.colorbar(surface, ax=ax, ticks=levels[1:-1:2], spacing="proportional")
     bar.set_label(label, color=theme.ink)
     if y is not None:
