@@ -13,7 +13,6 @@ if _cuda.SIMULATED:
 CUDA = _cuda.unusable_reason() is None
 # CUDA kernels can run in three places: in Numba's simulator, on the software GPU (see tests/software_gpu), and on hardware.
 SOFTWARE_GPU = CUDA and _cuda.devices()[0].startswith("software GPU")
-HARDWARE = CUDA and not _cuda.SIMULATED and not SOFTWARE_GPU
 # In the simulator and on the software GPU, only the CUDA kernels are tested. The loops of the CPU are tested in a separate run
 # of pytest.
 DEVICES = ["cuda"] if _cuda.SIMULATED or SOFTWARE_GPU else ["cpu", "cuda"] if CUDA else ["cpu"]
