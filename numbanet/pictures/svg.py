@@ -78,7 +78,7 @@ def _in_css(colour: str) -> str:
     rgb, neutral = np.array(to_rgb(colour)), np.array(style.LIGHT.diverging(0.5)[:3])
     for pure in (style.LIGHT.negative, style.LIGHT.positive):
         along = np.array(to_rgb(pure)) - neutral
-        share = float(np.clip((rgb - neutral) @ along / (along @ along), 0, 1))
+        share = float(np.clip(((rgb - neutral) * along).sum() / (along * along).sum(), 0, 1))
         if np.abs(neutral + share * along - rgb).max() < ROUNDING:
             return f"color-mix(in srgb, {_in_css(pure.lower())} {100 * share:.0f}%, {_in_css(style.LIGHT.paper.lower())})"
     return colour
