@@ -247,6 +247,6 @@ def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
     bar.outline.set_edgecolor(theme.grey)
     bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)
-    missing = " (grey: not measured)" if np.isnan(values).any() else ""
+    missing = "\n(grey: not measured)" if np.isnan(values).any() else ""
     bar.set_label(f"mean decrease in {score}{missing}", color=theme.ink)
     return ax
