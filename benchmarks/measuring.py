@@ -74,7 +74,7 @@ def take_turns(
 
 
 def medians(figures: Mapping[str, list[float]]) -> dict[str, float]:
-    """Returns a dict from the names to the medians of their lists of values."""
+    """Returns a dict that contains, for each name in `figures`, the median of its values."""
     return {name: statistics.median(values) for name, values in figures.items()}
 
 

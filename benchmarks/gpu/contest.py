@@ -1,4 +1,4 @@
-"""Checks that all contestants compute the same losses for one benchmark network, and measures their times in turn.
+"""Checks that the compared implementations compute the same losses for one benchmark network, and times them in turn.
 
 A contestant is one of the implementations that are compared: variants of numbanet, of PyTorch and of JAX.
 """
@@ -60,7 +60,7 @@ class Contest:
 
 
 def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, str], rounds: int, dry: bool) -> dict[str, Any]:
-    """Measures the epochs of all contestants whose losses agree and, in the same rounds, the ceiling.
+    """Measures epochs of all contestants whose losses agree and, in the same rounds, the ceiling (the GPU's limit).
 
     The ceiling is the largest possible rate of multiply-adds on the GPU.
 
@@ -109,7 +109,7 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
     """Returns a dict from the names of the contestants whose losses differ from the median of all losses to explanations.
 
     The median of all losses serves as the reference, because no contestant is correct by definition. The median includes
-    numbanet only once, with the way to train that numbanet chooses, and without its other ways.
+    numbanet's fast engine only once, with the way to train that numbanet chooses.
     """
     if not losses:
         return {}
@@ -123,9 +123,9 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
 
 
 def _limits(rung: Rung, contest: Contest, dry: bool) -> dict[str, Callable[[int], Any]]:
-    """Returns a dict of functions: one measures the ceiling and, for the network SQUARE, another measures a matrix product.
+    """Returns functions that measure the GPU's rate of multiply-adds and, for the network named SQUARE, of a matrix product.
 
-    The functions are called in the same rounds as the contestants.
+    The caller runs the returned functions in the same rounds as the contestants.
     """
     makers = {CEILING: partial(Ceiling, dry)} | ({MATRIX_PRODUCT: partial(Product, rung.batch)} if rung.name == SQUARE else {})
     made = contest.attempt_all(makers)

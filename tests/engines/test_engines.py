@@ -48,7 +48,7 @@ def assert_close(found, expected, top):
 
 
 def with_dtypes(combinations):
-    """Returns each combination of activations and losses with both dtypes, or in the simulator with one dtype.
+    """Returns each combination of activations and losses with both dtypes; in the simulator, with only one dtype.
 
     The simulator computes scalars in float64 for both dtypes, so successive combinations are tested alternately in float32 and
     float64.
@@ -177,7 +177,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
 
 @each("device, kernels", ENGINES)
 def test_an_epoch_comes_in_slices(device, kernels, monkeypatch):
-    """With 0 seconds per slice, the engine yields to Python after each block of samples or each step."""
+    """With SLICE_SECONDS = 0, the engine returns to Python after each block of samples or each step."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((2, 2), ("softmax",), "cce", np.dtype("float32"))

@@ -1,7 +1,7 @@
 """Compiles a CUDA kernel, without a GPU, to the machine code that its first launch would produce, and analyses this code.
 
-The compilation has the same steps as in numba-cuda: NVVM compiles to LTO-IR, and nvJitLink links the LTO-IR. Then the tool
-nvdisasm prints the machine code.
+The compilation has the same steps as in numba-cuda: NVVM compiles to LTO-IR, and nvJitLink links the LTO-IR. Finally, the tool
+nvdisasm prints the linked machine code.
 """
 
 import re
@@ -99,12 +99,12 @@ class MachineCode:
         return self.with_opcode(LOCAL_MEMORY)
 
     def with_opcode(self, pattern) -> list[str]:
-        """Returns the instructions whose opcode begins with a match of the pattern."""
+        """Returns the instructions whose opcode begins with a match of the regular expression `pattern`."""
         return [line for line in self.instructions if re.match(pattern, opcode(line))]
 
 
 def count(instructions, pattern) -> int:
-    """Returns the number of instructions whose opcode begins with a match of the pattern."""
+    """Returns the number of instructions whose opcode begins with a match of the regular expression `pattern`."""
     return sum(bool(re.match(pattern, opcode(line))) for line in instructions)
 
 
@@ -124,7 +124,7 @@ def build(kernel, argument_types, architecture: str) -> MachineCode:
 
 
 def ltoir(kernel, argument_types, architecture: str) -> list[bytes]:
-    """Returns the LTO-IR of a kernel and of the formulas that it calls."""
+    """Returns the LTO-IR (intermediate code for the linker) of a kernel and of the formulas that the kernel calls."""
     from numba import types
     from numba.cuda import compiler
 
@@ -209,7 +209,7 @@ def loops(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def disassemble(cubin: bytes) -> str:
-    """Returns nvdisasm's output for a cubin: lines with instructions, and lines with the labels of branch targets."""
+    """Returns nvdisasm's output for machine code: lines with instructions, and lines with the labels of branch targets."""
     from cuda import pathfinder
 
     with tempfile.TemporaryDirectory() as folder:

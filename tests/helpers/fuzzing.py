@@ -264,7 +264,7 @@ CHANGES = (flip, flip, set_byte, set_integer, cut, remove, repeat, insert, move,
 
 
 class TooSlow(BaseException):
-    """Ends the reading of a file after the time limit.
+    """The exception that ends the reading of a file after the time limit.
 
     TooSlow is no subclass of Exception, so that readers of files do not catch TooSlow.
     """

@@ -268,7 +268,7 @@ COLOURED |= {"large numbers", "weight_images"}  # the drawings with coloured pix
 
 @each("name", DRAWINGS)
 def test_the_colours_of_a_picture_on_a_page_are_those_of_the_page(name):
-    """A picture with coloured pixels has a white background; the cells of a surface are legible on every background."""
+    """A picture with coloured pixels keeps its white background; all other pictures take the colours of the page."""
     drawn = pictures.svg(lambda: DRAWINGS[name](None), "picture", "a picture")
     literal = set(re.findall(r"(?<!, )#[0-9a-f]{6}", drawn))
     if name in COLOURED:

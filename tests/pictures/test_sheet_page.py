@@ -112,7 +112,7 @@ def is_drawn(formula, drawn):
 
 @each("row", [pytest.param(row, id=row.formula or row.computed_as) for row in FORMULA_ROWS])
 def test_every_formula_is_drawn_with_its_names(row, texts):
-    """Formulas are on the page of their section; the forms without overflow ("computed as") are on the last page."""
+    """Each formula is on the drawn page of its section; the forms without overflow ("computed as") are on the last page."""
     drawn = "\n".join(map(bare, texts[PAGE_OF[row]]))
     for formula in re.findall(r"\$[^$]+\$", row.formula or row.computed_as):
         assert is_drawn(formula, drawn), formula
@@ -209,7 +209,7 @@ def test_every_curve_has_its_name_at_its_line(pages, box_of):
 
 
 def test_the_name_of_a_piece_is_nearest_to_its_piece(pages, box_of):
-    """SSE, MSE and BCE have the same colour, so that only the distance tells to which piece a name belongs."""
+    """The curves of SSE, MSE and BCE have the same colour, so only the distance shows to which curve a name belongs."""
     (line,) = (line for ax in pages[1].axes for line in ax.get_lines() if "loss_term" in (line.get_gid() or ""))
     pieces = [line.axes.transData.transform(piece[:-1]) for piece in np.split(line.get_xydata(), 3)]
     names = [text for text in line.axes.texts if text.get_text() in ("SSE", "MSE", "BCE")]
@@ -224,7 +224,7 @@ def test_the_name_of_a_piece_is_nearest_to_its_piece(pages, box_of):
 def test_the_courses_of_the_update_rules_are_comparable(texts):
     """On the drawn sheet, all update rules take 12 steps from the same start.
 
-    The learning rate eta of each rule is the smallest multiple of 0.05 that leads to the minimum.
+    The learning rate eta of each rule is the smallest multiple of 0.05 with which 12 steps lead to the minimum.
     """
     least = min(neuron_loss(w, 0.5) for w in np.linspace(-4, 4, 801)) + 0.01
     for make in curves.DESCENTS.values():
@@ -237,9 +237,9 @@ def test_the_courses_of_the_update_rules_are_comparable(texts):
 
 @each("number", [1, 2, 3])
 def test_dark_pages_have_light_text_on_a_dark_background(number, few_rows, pages):
-    """The first rows of the tables in docs/sheet.md contain every kind of text.
+    """For speed, the dark pages contain only the first row of each table; these rows contain every kind of text.
 
-    The lines need no test: they take their colours from the same theme as the names of the curves.
+    The test does not check the colours of the curves, which come from the same theme as the colours of their names.
     """
     for figure, sign in ((draw_sheet(number, dark=True), 1), (pages[number - 1], -1)):
         paper = np.mean(matplotlib.colors.to_rgb(figure.get_facecolor()))
