@@ -113,7 +113,7 @@ class Table:
 
 
 def figure(value: float | None) -> str:
-    """Returns a number as text, with three significant digits and thousands separators, such as 0.123, 12.3 or 1,234.
+    """Returns a number as text, with three or more significant digits and commas for thousands: 0.123, 12.3 or 1,234.
 
     Numbers below 0.1 have two significant digits. None becomes a dash.
     """

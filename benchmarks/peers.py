@@ -52,7 +52,7 @@ class Contestant(Protocol):
 
 
 def topology(rung: Rung) -> "Topology":
-    """Returns the topology of a benchmark network, to be passed to numbanet's engines."""
+    """Returns the topology (sizes, activations, loss and dtype) of a benchmark network, for numbanet's engines."""
     from numbanet.engines import Topology
 
     return Topology(rung.sizes, rung.activations, "cce", np.dtype(rung.dtype))

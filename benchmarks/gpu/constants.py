@@ -97,7 +97,7 @@ def _names_of(way: str) -> list[str]:
 
 
 def value_of(name: str, cost: float) -> float:
-    """Converts a cost in microseconds to the value of the constant `name`. The same formula converts a value to the cost."""
+    """Converts a cost in microseconds to the value of the constant `name`, or a value of this constant to the cost."""
     return (1 / cost if cost else math.inf) if CONSTANTS[name].is_rate else cost
 
 
@@ -123,7 +123,7 @@ def measured(limits: Mapping[str, Any], cases: Iterable[Mapping[str, Any]]) -> d
 
 
 def _fitted(names: list[str], steps: list[tuple[dict[str, float], float]], alone: Mapping[str, float]) -> dict[str, float]:
-    """Returns the costs that are not in `alone`, with the smallest sum of squares of the estimates' relative errors."""
+    """Returns the costs that are not in `alone`, chosen so that the squares of the estimates' relative errors are smallest."""
     names_left = [name for name in names if name not in alone]
     if not steps or not names_left:
         return {}

@@ -75,7 +75,7 @@ def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, 
     rounds : int
         Number of rounds; in each round, every contestant is timed once.
     dry : bool
-        Whether this is a dry run. In Numba's simulator, a dry run does not measure the ceiling.
+        Whether this is a dry run. A dry run in Numba's simulator does not measure the rate of multiply-adds.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def _losses(contestant: Any, sample_orders: list[peers.Order]) -> list[float]:
 
 
 def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
-    """Returns a dict from the names of the contestants whose losses differ from the median of all losses to explanations.
+    """Returns, for the name of each contestant whose losses differ from the median of all losses, an explanation.
 
     The median of all losses serves as the reference, because no contestant is correct by definition. The median includes
     numbanet's fast engine only once, with the way to train that numbanet chooses.

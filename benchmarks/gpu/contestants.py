@@ -172,7 +172,7 @@ def plans(rung: Rung) -> dict[str, Any]:
 
 
 def makers(rung: Rung, dry: bool) -> dict[str, peers.Maker]:
-    """Returns a dict from contestants to functions; a function takes a `Rung` and a `Problem`, and creates the contestant."""
+    """Returns, for each contestant's name, the function that creates the contestant from a `Rung` and a `Problem`."""
     makers = dict(DRY if dry else CONTESTANTS)
     if rung.operations / rung.steps > REFERENCE_OPERATIONS:
         del makers["reference"]

@@ -118,7 +118,7 @@ def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[]
 
 
 def seconds_each(call: Callable[[], Any], times: int) -> float:
-    """Returns the mean duration of a call in seconds, as the median over ROUNDS rounds.
+    """Returns the duration of a call in seconds: the mean over a round's calls, and of ROUNDS such means the median.
 
     Each round consists of `times` calls, after which the host waits for the GPU once.
     """

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def panels_of(text: str) -> list[Panel]:
-    """Returns one panel for each of the TABLES in a Markdown text."""
+    """Returns one panel for each table in a Markdown text whose title the constant TABLES contains."""
     panels = []
     for heading, title in TABLES.items():
         section = text[text.index(f"### {heading}\n") :]

@@ -35,7 +35,7 @@ class Trainer:
     """Trains a benchmark network with one optimizer.
 
     The constructor compares the parameters that the fast engine and the reference engine compute, and trains one epoch to fill
-    the caches.
+    the caches of the CPU.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The code of each process that `benchmarks.scaling` starts: checks and times training steps and allreduces in a round."""
+"""Checks and times training steps and allreduces (sums over processes) in each process that `benchmarks.scaling` starts."""
 
 import json
 import sys

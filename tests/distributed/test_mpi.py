@@ -97,7 +97,7 @@ def by_three(checkpoint, by_two, killed):
 
 @pytest.fixture(scope="module")
 def failed(alone, tmp_path_factory):
-    """Runs cases in three processes until one process fails; returns the output, the results' folder, and the seconds.
+    """Runs cases in three processes until one process fails; returns the output, the results' folder, and the duration.
 
     In one of the cases, the processes train on a GPU. If this machine has no GPU, the processes use Numba's simulator.
     """

@@ -146,7 +146,7 @@ def test_what_a_page_quotes_stands_there(page):
 
 
 def flush(code: str) -> str:
-    """Returns the text with all indentation removed."""
+    """Returns the code without any indentation."""
     return "\n".join(line.strip() for line in code.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""Every engine agrees with the oracle in predictions, losses, gradients, updates and all symbols of a step."""
+"""Every engine agrees with an independent implementation, the oracle, in predictions, losses, gradients, updates and traces."""
 
 import numpy as np
 import pytest

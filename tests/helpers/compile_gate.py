@@ -84,7 +84,7 @@ class MachineCode:
 
     @property
     def main_loop(self) -> tuple[str, ...]:
-        """The instructions of the loop with the most multiply-adds; if several have equally many, of the shortest loop."""
+        """The instructions of the loop with the most multiply-adds, or of the shortest such loop if there are several."""
         bodies = [self.instructions[begin:end] for begin, end in self.loops]
         return max(bodies, key=lambda body: (count(body, MULTIPLY_ADD), -len(body)))
 
@@ -117,7 +117,7 @@ def opcode(instruction: str) -> str:
 
 
 def build(kernel, argument_types, architecture: str) -> MachineCode:
-    """Returns the machine code of a `@cuda.jit` kernel for arguments of the given types, with the kernel's own options."""
+    """Returns the machine code of a `@cuda.jit` kernel for arguments of the given types, with the kernel's compiler options."""
     cubin, log = link(kernel, ltoir(kernel, argument_types, architecture), architecture)
     text = disassemble(cubin)
     return MachineCode(*resources(log), tuple(INSTRUCTION.findall(text)), shared_memory(log), loops(text))
@@ -178,7 +178,7 @@ def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:
 
 
 def resources(log: str) -> tuple[int, int, int, int]:
-    """Returns the numbers of registers and of bytes of stack, spill stores and spill loads: maxima over the log's functions."""
+    """Returns registers, and bytes of stack, spill stores and spill loads: each the maximum over the functions in `log`."""
     registers = re.findall(r"Used (\d+) registers", log)
     memory = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
     if not registers or not memory:

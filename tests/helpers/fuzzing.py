@@ -111,7 +111,7 @@ def read_fashion_mnist(path: Path) -> Any:
 
 
 def kinds() -> dict[str, Kind]:
-    """Returns, by name, all kinds of files for whose readers the packages are installed."""
+    """Returns, by name, the kinds of files that numbanet can read with the installed packages."""
     found = [
         Kind("net.npz", networks(".npz"), Network.load),
         Kind("data.idx", [IDX, gzip.compress(IDX, mtime=0), idx("float64", (2, 2), range(4))], read_idx),

@@ -1,4 +1,4 @@
-"""Traces of small networks, for the tests of the web page that shows a training step, and functions that read such a page."""
+"""Creates traces (all values of a training step) of small networks, and reads the web pages that show such traces."""
 
 import json
 from html.parser import HTMLParser

@@ -88,7 +88,7 @@ def walked(page):
 
 
 def visited(page):
-    """Returns the values that the page shows at each stage; a script selects the stages, which is faster than keys."""
+    """Returns the values that the page shows at each stage; a script selects the stages, which is faster than pressing keys."""
     page.evaluate(COLLECT)
     return page.evaluate("stages.map((_, number) => { go(number); return collect(); })")
 

@@ -253,7 +253,7 @@ def test_on_a_dark_figure_a_picture_has_light_text_on_dark(name):
 
 @each("name", DRAWINGS)
 def test_every_text_is_legible_on_a_dark_figure(name):
-    """The numbers of a confusion matrix are on the colours of their cells."""
+    """The test leaves out the numbers in a confusion matrix, which are on coloured cells and not on the dark figure."""
     with pyplot.rc_context({"figure.facecolor": style.DARK.paper}):
         figure = DRAWINGS[name](None).figure
     figure.draw_without_rendering()

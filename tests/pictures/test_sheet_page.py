@@ -485,7 +485,7 @@ def test_the_committed_pages_are_up_to_date(name, written):
 def test_every_format_is_written(written, few_rows, tmp_path):
     """Each page has its own SVG and PNG file; PDF and HTML files contain all pages.
 
-    The test writes small PNG and HTML files.
+    To save time, the PNG and HTML files of the test contain only small pages.
     """
     assert list(written) == ["sheet.pdf", *SVG_FILES]
     drawn = draw_sheet(3)

@@ -1,4 +1,4 @@
-"""numbanet's estimators pass scikit-learn's own checks, agree with scikit-learn's MLP estimators, and have further features."""
+"""numbanet's estimators pass scikit-learn's checks, agree with its MLP estimators, and have features that these lack."""
 
 import copy
 import pickle

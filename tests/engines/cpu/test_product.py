@@ -154,7 +154,7 @@ def test_products_are_right_at_every_edge(dtype, shape):
 
 
 def test_block_sizes_fit_together():
-    """The block size MC is a multiple of MR, and KC of a panel's width, as `sample_rows` and `pack_transposed` assume."""
+    """MC is a multiple of MR, and KC is a multiple of a panel's width, as `sample_rows` and `pack_transposed` assume."""
     assert MC % MR == GRADIENT_MC % MR == BLOCK_ROWS % MR == 0
     assert KC % panel_width(np.dtype("float32")) == KC % panel_width(np.dtype("float64")) == 0
     assert RANDOM_NUMBERS % panel_width(np.dtype("float32")) == 0

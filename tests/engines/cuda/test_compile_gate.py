@@ -56,7 +56,7 @@ THREADS_PER_BLOCK = max(math.prod(shape) for shape in CudaLoops.block_shapes)
 
 
 def kernels_of(module) -> dict:
-    """Returns a dict from the names of the CUDA kernels that a module defines to the kernels."""
+    """Returns the CUDA kernels that a module defines, as a dict with the kernels' names as keys."""
     return {
         name: value
         for name, value in vars(module).items()

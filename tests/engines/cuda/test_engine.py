@@ -100,9 +100,9 @@ def test_a_derivative_that_needs_z_is_trained_by_products():
 
 @each("spread", [1, 2, 3])
 def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
-    """Each layer's matrix w is cut into several tiles (parts for one block) in each direction.
+    """Each layer's matrix w is cut into several tiles, each for one thread block, in each direction.
 
-    Some blocks get no tile, and some threads get several squares. A square is a part of a tile that one thread computes.
+    Some thread blocks get no tile. Some threads get several squares, which are the parts of a tile that one thread computes.
     """
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
     cuts = (2, 3), (3, 2), (1, 2)
