@@ -370,7 +370,7 @@ def installed(names: Iterable[str], rung: Rung, problem: Problem) -> dict[str, A
 
 
 def lead(medians: Mapping[str, float], names: Iterable[str] = tuple(PEERS)) -> float | None:
-    """Returns the smallest median of the libraries in `names`, divided by numbanet's median.
+    """Returns the smallest median time of the libraries in `names`, divided by numbanet's median time.
 
     Returns None if `medians` has no value for numbanet, or for none of the libraries in `names`.
     """

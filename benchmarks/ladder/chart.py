@@ -28,7 +28,7 @@ NUMBER = {"ha": "center", "va": "center", "size": 8.5}
 class Panel(NamedTuple):
     """The part of the chart for one table: the titles of the rows, and each library's time divided by numbanet's time.
 
-    `best` contains the cells of the column "best peer / numbanet".
+    `best` contains the cells of the table's column "best peer / numbanet", in which a peer is another library.
     """
 
     title: str

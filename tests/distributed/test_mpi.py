@@ -75,7 +75,7 @@ def killed(alone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_two(killed):
-    """Returns the results that the two processes wrote before rank 1 was killed."""
+    """Returns the results that two processes wrote before one of them, rank 1, was killed."""
     done, folder = killed
     try:
         return written(folder, "same", "node", "misuse", "examples")
@@ -85,13 +85,13 @@ def by_two(killed):
 
 @pytest.fixture(scope="module")
 def checkpoint(killed):
-    """Returns the checkpoint that the two processes wrote, before other processes overwrite it."""
+    """Returns the checkpoint that two processes wrote; the fixture reads the checkpoint before later processes overwrite it."""
     return (killed[1] / "state.npz").read_bytes()
 
 
 @pytest.fixture(scope="module")
 def by_three(checkpoint, by_two, killed):
-    """Returns the results of three processes, which resume from the checkpoint of the two processes."""
+    """Returns the results of three processes, which resume from the checkpoint that two processes wrote."""
     return results(3, killed[1], "same", "bits", "trained")
 
 

@@ -161,7 +161,7 @@ def letters(formulas):
 
 @each("number", [0, 1, 2])
 def test_every_letter_of_a_formula_is_explained(number):
-    """A letter is explained in the notation of its page or an earlier page, or defined by a formula or curve of its page."""
+    """Each letter is explained in the notation on its page or an earlier page, or defined by a formula or curve on its page."""
     symbols = [row.symbol for row, page in PAGE_OF.items() if isinstance(row, rows.Symbol) and page <= number]
     formulas = [row for row, page in PAGE_OF.items() if isinstance(row, rows.Row) and page == number]
     parts = [formula for row in formulas for formula in row.formula.split("$")[1::2]]

@@ -148,7 +148,8 @@ def test_two_runs_give_the_same_bits(monkeypatch, way):
 def test_training_in_shared_memory_is_one_launch_a_slice(monkeypatch, launches, way, kernel):
     """On a GPU, a slice (the steps between two returns to Python) is one kernel launch, for any number of thread blocks.
 
-    In the simulator, blocks cannot wait for each other, so each phase is launched separately, and the test uses a single block.
+    In the simulator, blocks cannot wait for each other, so each phase of a step is launched separately, and the test uses a
+    single block.
     """
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: ways(top)[way])

@@ -93,7 +93,7 @@ def test_a_chunk_is_copied_when_the_kernels_have_finished_with_its_place(monkeyp
 # with several chunks, and with one chunk that contains all samples
 @each("rows, dtype", [(4, "float32"), (100, "float64")])
 def test_streamed_samples_keep_their_weights(monkeypatch, small_chunks, copies, rows, dtype):
-    """In training, evaluations and gradients, each sample has its own weight, even if the samples are shuffled."""
+    """In training, evaluations and gradients, each sample keeps its own weight, even if the samples are shuffled."""
     monkeypatch.setattr(streaming, "CHUNK_ROWS", rows)
     top = topology(*TOPOLOGY, np.dtype(dtype))
     x, y = data(top, COUNT)
