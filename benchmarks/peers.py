@@ -138,7 +138,7 @@ class Cuda(Numbanet):
 class Numpy:
     """An implementation with NumPy operations on whole arrays.
 
-    In float64, its results are the reference with which the results of the other libraries are compared.
+    NumPy's results in float64 are the reference with which the results of the other libraries are compared.
     """
 
     def __init__(self, rung: Rung, problem: Problem):

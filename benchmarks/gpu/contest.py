@@ -54,13 +54,13 @@ class Contest:
             print(f"    {name}: {self.absent[name]}", flush=True)
 
     def attempt_all(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        """Calls the function of each contestant; returns a dict from the contestants whose calls succeed to the results."""
+        """Calls the function of each contestant; returns the results of the calls that succeed, as a dict by contestant."""
         results = {name: self.attempt(name, call) for name, call in calls.items()}
         return {name: result for name, result in results.items() if name not in self.absent}
 
 
 def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, str], rounds: int, dry: bool) -> dict[str, Any]:
-    """Measures epochs of all contestants whose losses agree and, in the same rounds, the ceiling (the GPU's limit).
+    """Measures epochs of all contestants whose losses agree and, in the same rounds, the ceiling of the GPU.
 
     The ceiling is the largest possible rate of multiply-adds on the GPU.
 

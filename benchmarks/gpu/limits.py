@@ -118,7 +118,7 @@ def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[]
 
 
 def seconds_each(call: Callable[[], Any], times: int) -> float:
-    """Returns the duration of a call in seconds: the mean over a round's calls, and of ROUNDS such means the median.
+    """Returns the duration of a call in seconds: the median, over ROUNDS rounds, of the mean duration in a round.
 
     Each round consists of `times` calls, after which the host waits for the GPU once.
     """

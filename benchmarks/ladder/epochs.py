@@ -84,7 +84,7 @@ def timed_epochs(contestant: Any, sample_orders: list[peers.Order]) -> Callable[
 
     In round k, counted from 0, the returned function trains on the samples in the order sample_orders[k + 1]. Before the first
     round, the duration of an epoch with sample_orders[0] determines how many epochs each round measures. If the library is
-    slow, the function measures only in the first round, and returns None in all later rounds.
+    slow, the returned function measures only in the first round, and returns None in all later rounds.
     """
     prepared = [contestant.prepare(order) for order in sample_orders]
     seconds = seconds_of(lambda: contestant.train(prepared[0]))

@@ -128,7 +128,7 @@ class Rank:
         """Returns the duration, in seconds, of a training step on a batch that is divided among all processes.
 
         The result is a dict with the duration "step" and its parts "compute", "wait" and "allreduce". All durations are means
-        over several steps and over all processes. If there is a single process, it trains in the same way as `Network.fit`.
+        over several steps and over all processes. A single process trains in the same way as `Network.fit`.
         """
         if self.communicator.size == 1:
             seconds = self.step_by_threads(1)

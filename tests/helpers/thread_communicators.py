@@ -1,7 +1,7 @@
 """Communicators between threads, with which tests imitate training by several processes in a single process.
 
 Only one of the threads runs at any time, because the CUDA simulator can run only one kernel at a time. While the running thread
-waits for the others, another thread runs.
+waits for other threads, one of these runs.
 """
 
 import functools

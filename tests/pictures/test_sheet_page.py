@@ -46,7 +46,7 @@ PAGE_OF = {row: page_of(section) for section in SECTIONS for row in section.rows
 
 @pytest.fixture(scope="module", autouse=True)
 def formulas_are_parsed_once():
-    """Makes matplotlib remember all parsed formulas; by default, it keeps only 50, and parses the others again and again."""
+    """Makes matplotlib remember all parsed formulas; by default, matplotlib remembers only 50, and parses all others again."""
     parse, parsers = (
         MathTextParser._parse_cached.__wrapped__,
         {"vector": MathTextParser("path"), "raster": MathTextParser("agg")},
