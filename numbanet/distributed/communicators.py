@@ -1,6 +1,7 @@
 """Communication between processes that train one network: the interface `Communicator` and its implementations.
 
-Only this module uses MPI. Any object with the members of `Communicator` can be passed to `Network.fit`.
+numbanet uses MPI in this module only. The argument `communicator` of `Network.fit` may be any object with the members of
+`Communicator`.
 """
 
 import contextlib
@@ -105,7 +106,7 @@ class MPICommunicator:
     Raises
     ------
     ModuleNotFoundError
-        The package mpi4py is not installed. The error message says what to install.
+        The package mpi4py is not installed; the error message says what to install.
     RuntimeError
         mpi4py finds no MPI library, or finds a library that does not belong to the mpiexec that started this process.
     """
@@ -153,7 +154,10 @@ class MPICommunicator:
         self._all.Abort(status)
 
     def _exchange(self, flat: Any, call: Callable[[Any], Any]) -> None:
-        """Calls an MPI function with `flat`. If `flat` is on the GPU and MPI cannot access it, passes a copy in host memory."""
+        """Calls an MPI function with `flat`.
+
+        If `flat` is in GPU memory that MPI cannot access, the function gets a copy of `flat`.
+        """
         if isinstance(flat, np.ndarray):
             call(flat)
             return
@@ -214,7 +218,8 @@ class Share(NamedTuple):
     processes : int
         Number of processes on the machine.
     cpus : float
-        Number of CPUs that the processes on the machine use together. A container's CPU quota may be a fraction.
+        Number of CPUs that the processes on the machine use together; in a container, this number may be a fraction, such as
+        1.5.
     """
 
     threads: int
@@ -223,7 +228,10 @@ class Share(NamedTuple):
 
     @classmethod
     def of(cls, node: Any) -> "Share":
-        """Computes this process's share of the CPUs. All processes of `node`, a machine's MPI communicator, must call `of`."""
+        """Computes this process's share of the CPUs.
+
+        Every process in `node`, the MPI communicator of one machine, must call this method.
+        """
         own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         of_all = node.allgather(sorted(own))
         cores, quota = sum(1 / sum(core in others for others in of_all) for core in own), cpu_quota()

@@ -1,4 +1,4 @@
-"""Keeps all processes that train one network in equal states. Only rank 0 prints, writes files, and decides when to stop."""
+"""Keeps the parameters and the history equal in all processes. Only rank 0 prints, writes files, and decides when to stop."""
 
 import json
 import zlib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Agreement:
-    """Keeps the training states of several processes equal.
+    """Keeps parameters, moments and history equal in all processes of distributed training.
 
     Before training, all processes copy the parameters, moments and history of rank 0. After each epoch, all processes copy the
     losses and metrics of rank 0.
@@ -28,7 +28,7 @@ class Agreement:
     ----------
     communicator : Communicator
     conditions : dict
-        Arguments of `Network.fit` that must be equal in all processes, by name. The values must be JSON-serializable.
+        JSON-serializable arguments of `Network.fit` that must be equal in all processes, by name.
     """
 
     interruptible = False  # Ctrl-C must not end a single process, because the other processes would wait for it
@@ -66,14 +66,15 @@ class Agreement:
             self.communicator.barrier()
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Copies the logs of rank 0, and returns whether rank 0 requests to stop training.
+        """Copies `logs` (the loss and metrics) from rank 0, and returns whether a callback of rank 0 requests to stop training.
 
         If rank 0 has callbacks, this process also copies the parameters of rank 0, which the callbacks may have changed.
 
         Raises
         ------
         RuntimeError
-            There are no callbacks, and the parameters of this process differ from the parameters of rank 0.
+            The parameters of this process differ from the parameters of rank 0, although rank 0 has no callbacks that could
+            change them.
         """
         engine = training.model.engine
         own = {
@@ -141,7 +142,7 @@ class Agreement:
 
 
 def _compile(training: "Training") -> None:
-    """Compiles the training step. Trains one step on a sample of zeros, without the other processes, and undoes this step."""
+    """Compiles the training step: trains one step on a sample of zeros, without the other processes, and undoes this step."""
     model = training.model
     before, data, one = model.snapshot(), zeros(model.topology).uploaded(model.engine), np.ones(1, np.int64)
     alone = SharedBatches(BatchShare(one, one - 1, lambda flat: None), one)

@@ -45,12 +45,10 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
     Notes
     -----
-    The following targets cannot be replaced, and are written in place, after the content is complete in memory:
-
-    - file objects, devices, pipes, and open files such as /dev/stdout;
-    - a file with several hard links, so that all links get the new content;
-    - a file in a folder in which no new file can be created, such as a single file that is mounted into a container;
-    - a file whose owner cannot be given to a new file.
+    Some targets are written in place, after the content is complete in memory: file objects, devices, pipes, and open files
+    such as /dev/stdout. A file with several hard links is written in place, so that all links get the new content. An existing
+    file is also written in place if no new file can be created in its folder, for example if a container mounts the single
+    file, or if a new file cannot have the same owner.
 
     If the disk becomes full or the machine stops while a regular file is written in place, the old content is lost.
     """

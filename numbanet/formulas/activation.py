@@ -47,8 +47,8 @@ class Activation(Formula):
     ValueError
         A function contains something that a formula cannot contain (the message names the line), a value is infinite or NaN for
         a number of float32 or float64, or `d_phi` disagrees with central differences of `phi` (the message names z, both
-        numbers and the likely mistake). To allow infinite values, let the function's docstring say for which z the values are
-        finite. At kinks of `phi`, `d_phi` is not compared with central differences.
+        numbers and the likely mistake). If a function may be infinite or NaN for some z, let its docstring say for which z the
+        values are finite. `Activation` does not compare `d_phi` with central differences at kinks of `phi`.
 
     Examples
     --------

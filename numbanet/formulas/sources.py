@@ -36,7 +36,7 @@ class Source(NamedTuple):
         return [parameter.arg for parameter in self.tree.args.args]
 
     def outside(self) -> dict[str, Any]:
-        """Returns a dict of the present values of global variables and of the variables of enclosing functions."""
+        """Returns the present values of global variables, and of the variables of enclosing functions, by name."""
         values, code = dict(self.function.__globals__), self.function.__code__
         for name, cell in zip(code.co_freevars, self.function.__closure__ or (), strict=True):
             try:

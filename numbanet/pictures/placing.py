@@ -38,7 +38,7 @@ def size_of(name: str, points: float) -> NDArray[np.float64]:
 
 
 def without_formulas(name: str) -> str:
-    """Returns a name of the same width in which no letter $ begins a formula, for measuring."""
+    """Returns a name with S in place of each $, which would begin a formula; the width of the returned name is measured."""
     return name.replace("$", "S")
 
 
@@ -50,7 +50,7 @@ def dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Box(NamedTuple):
-    """A rectangle in mm that contains a name, or the corners (n, 2) of several rectangles."""
+    """A rectangle in mm in which a name is written; or several rectangles, with corners of shape (n, 2)."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -66,7 +66,7 @@ class Box(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """The surroundings of a name, in mm from the lower left corner of its panel."""
+    """The lines and names that a new name must not cover, in mm from the lower left corner of the panel."""
 
     line: NDArray[np.float64]  # points on the line of the name
     others: NDArray[np.float64]  # points on all other lines
@@ -79,8 +79,8 @@ class Surroundings(NamedTuple):
 def place(size: NDArray[np.float64], around: Surroundings) -> Box:
     """Returns the best rectangle of the given size beside a line.
 
-    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The rectangle
-    lies as far as possible from other lines.
+    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. Among such
+    rectangles, the function prefers those far from other lines.
     """
     boxes, costs = _candidates(size, GAPS[0], around)
     if costs.min() > CONFLICT:

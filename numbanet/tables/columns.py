@@ -198,7 +198,7 @@ class Table:
 
     @cached_property
     def values(self) -> dict[str, frozenset[str]]:
-        """The words for a missing value, such as NA, that are ordinary values in a column of strings, by column name.
+        """For each column of strings, by name, the words such as NA that are ordinary values there, and not missing values.
 
         A word such as NA is an ordinary value of a column of strings if the column contains no other word for a missing value,
         and if no column of numbers or of booleans contains this word. If the user listed the words for a missing value, none

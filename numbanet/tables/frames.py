@@ -21,7 +21,7 @@ class Unreadable:
         self.reason = f"{reason}; or name the column in ignore"
 
     def take(self, rows: Any) -> "Unreadable":
-        """Returns the column itself, for any rows."""
+        """Returns this column, whose values cannot be read, for any rows."""
         return self
 
     def __getattr__(self, name: str) -> NoReturn:

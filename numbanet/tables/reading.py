@@ -77,8 +77,8 @@ def read(
         The character between groups of digits in a text file, such as the comma in 1,000,000.
     missing : list of str, optional
         The strings that mean a missing value, in addition to the empty string. The default strings are NA, N/A, n/a, NaN, nan,
-        <NA>, #N/A, NULL, null and None; `Table.values` describes an exception for columns of strings. A number in the list,
-        such as -999, means a missing value in columns of numbers, too.
+        <NA>, #N/A, NULL, null and None; `Table.values` describes an exception for columns of strings. If `missing` contains a
+        number, such as -999, this number means a missing value in columns of numbers, too.
     encoding : str, optional
         Encoding of a text file. By default, UTF-8, or the encoding that the file's byte order mark declares.
     header : bool, optional
@@ -86,8 +86,8 @@ def read(
         default, the first line names the columns, and a first line of numbers raises ValueError, unless the numbers are 0, 1,
         2, ..., as pandas writes them for columns without names.
     target : str, optional
-        For an NPZ file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file that contains
-        the labels, which become the column y. For other files, `target` has no effect.
+        For an NPZ file, the name of the array of targets, by default y. For an IDX file of images, `target` is the path of the
+        IDX file of the labels, which become the column y. For files that are neither NPZ nor IDX files, `target` has no effect.
 
     Returns
     -------

@@ -356,7 +356,7 @@ class Training:
 
 
 def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
-    """Trains on one pass in this process, without taking a snapshot first; returns the sums of losses and correct outputs."""
+    """Trains on the samples of one `Pass`, without taking a snapshot first; returns the sums of losses and correct outputs."""
     before, totals = model.step, NO_TOTALS
     updates = pass_.epoch(eta, model.optimizer.rule(), before + 1, model.dropout_key())
     for totals in train_parts(model, pass_.data, updates):
@@ -368,13 +368,13 @@ def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
 
 
 def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
-    """Trains on the parts of an epoch one after the other, and yields the `Totals` since the start of the epoch."""
+    """Trains on the parts of an epoch one after the other; yields the sums of losses and correct outputs since its start."""
     passes = [model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
     return passes[0] if len(passes) == 1 else _joined(passes)
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Runs the passes one after the other, and yields the `Totals` since the start of the first pass."""
+    """Runs the training passes one after the other; yields the sums of losses and correct outputs over all these passes."""
     before = NO_TOTALS
     for each in passes:
         last = NO_TOTALS

@@ -16,7 +16,7 @@ from numbanet.training.portable import packed, unpacked
 
 
 class Snapshot(NamedTuple):
-    """Copies of the parameters and of the optimizer's moments, and the number of updates that had been made until then."""
+    """Copies of the parameters and of the optimizer's moments, and the number of updates that led to these values."""
 
     parameters: np.ndarray
     moments: list[np.ndarray]
@@ -117,7 +117,7 @@ class Model:
     def use(self, optimizer: Optimizer) -> None:
         """Sets the optimizer of the next updates.
 
-        If the new optimizer has another class than the last one, all moments are set to 0.
+        If the previous optimizer belongs to another class, the method also sets all moments and the number of updates to 0.
         """
         if type(optimizer) is not type(self.optimizer):
             self.reset(optimizer)
