@@ -45,7 +45,7 @@ class MultilayerPerceptron:
 
     @property
     def formulas(self) -> list[Activation | Loss]:
-        """The activations and the loss that you wrote, each once; `load` needs them to load the saved network."""
+        """The activations and the loss that you wrote, each once; pass them to `load` to load the saved network."""
         return [formula for formula in self._model.topology.formulas if not formula.is_built_in]
 
     @property
@@ -166,8 +166,8 @@ class MultilayerPerceptron:
         `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the GPU array must be
         contiguous in C order and have the network's dtype. If a GPU array names a CUDA stream, the call first waits for the
         work in this stream. The call returns only after the work in the GPU's default stream has finished. If x or `out` is on
-        a GPU that the network does not use, the call raises ValueError. All methods with arguments x and y follow these rules
-        about GPU arrays.
+        a GPU that the network does not use, the call raises ValueError. All methods with arguments x and y treat GPU arrays as
+        `predict` does.
         """
         model, engine = self._model, self._model.engine
         logits = checks.flag("logits", logits)
@@ -322,7 +322,7 @@ class MultilayerPerceptron:
         Parameters
         ----------
         path : path or binary file object
-            The file to write. If `path` is a path, it must end in .onnx.
+            The file to write. The path must end in .onnx.
 
         Raises
         ------

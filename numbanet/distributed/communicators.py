@@ -85,7 +85,8 @@ class MPICommunicator:
     """The communicator for processes that `mpiexec` started and that communicate through MPI.
 
     An uncaught error in one process ends all processes, after the error message is printed. The processes on a machine divide
-    its cores among themselves, and process k of a machine uses GPU k. Create the communicator before any network.
+    its cores among themselves, and process k of a machine uses GPU k. Create the communicator before any network, because the
+    communicator selects the GPU.
 
     Parameters
     ----------
@@ -141,7 +142,10 @@ class MPICommunicator:
         self._exchange(flat, self._all.Bcast)
 
     def barrier(self) -> None:
-        """Waits until all processes have called this method. A process that waits long uses no CPU core."""
+        """Waits until all processes have called this method.
+
+        A process that has waited for a while leaves its CPU core to other processes.
+        """
         request, start = self._all.Ibarrier(), time.monotonic()  # MPI's `Barrier` would occupy a core however long it waits
         while not request.Test():
             if time.monotonic() - start > AWAKE_SECONDS:
@@ -240,7 +244,7 @@ class Share(NamedTuple):
 
     @property
     def is_crowded(self) -> bool:
-        """True if there are more processes than CPUs."""
+        """True if there are more processes on this machine than CPUs."""
         return self.processes > self.cpus
 
     @property

@@ -128,7 +128,10 @@ class Shared:
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one `Pass`, with this process's part of each batch. All processes draw the same order of the samples."""
+        """Yields one `Pass`, with this process's part of each batch.
+
+        All processes determine the same order of the samples.
+        """
         assert isinstance(source, Data)  # only `Shards` supports a function that yields batches
         rows = order(source.n)
         part = part_of_whole(rows, min(batch_size, source.n), self.communicator.rank, self.communicator.size)

@@ -68,5 +68,5 @@ def line(values: dict[str, float], unit: str | None = None) -> str:
 
 
 def figure(name: str, value: float, unit: str | None = None) -> str:
-    """Returns the value of the metric `name` as text; metrics in the unit of a regression target may have large values."""
+    """Returns the value of the metric `name` as text, without an exponent if `unit` is the unit of the metric."""
     return checks.quantity(value) if unit and name in IN_UNITS else shown(value)

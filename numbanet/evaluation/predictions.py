@@ -91,7 +91,7 @@ class NumberPredictions:
     def worst(self, most: int) -> list[int]:
         """Returns the indices of the samples with the largest residuals, relative to the targets' standard deviations.
 
-        The sample with the largest residual comes first.
+        The sample with the largest relative residual comes first.
         """
         scale = self.truth.std(axis=0)
         largest = np.abs(self.residuals / np.where(scale > 0, scale, 1)).max(axis=1)

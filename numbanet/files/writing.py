@@ -24,7 +24,7 @@ MOST_LINKS = 40  # the number of symbolic links that Linux follows in a path
 
 @contextlib.contextmanager
 def replacing(target: Location) -> Iterator[BinaryIO]:
-    """Opens a binary file. If the context ends without an exception, the file's content replaces the content of `target`.
+    """Opens a binary file. If the `with` block ends without an exception, the content of the file replaces that of `target`.
 
     The content is first written to a hidden temporary file in the folder of the target. When the content is complete and on the
     disk, the temporary file replaces the target. If writing fails or the process is killed, the target keeps its old content.

@@ -97,5 +97,5 @@ def source_of(function: Callable) -> Source:
     source = Source(function, tree, os.path.basename(code.co_filename), first)
     extra = tree.args.vararg or tree.args.kwarg or tree.args.kwonlyargs or tree.args.posonlyargs or tree.args.defaults
     if extra:
-        raise source.error("the parameters must be plain names, without default values, `*` and `/`", tree)
+        raise source.error("the parameters must be plain names, without default values, `*` or `/`", tree)
     return source

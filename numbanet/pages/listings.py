@@ -14,9 +14,9 @@ from numbanet.pages.values import Step
 class Listing(NamedTuple):
     """A stage of a training step: the rows of the sheet that define the stage, and the functions that compute it.
 
-    `rows` identifies each row of the sheet by two names: its scalar function and its loop. `loop` is the name of the loop that
-    computes the stage. The page highlights the lines of the loop that contain one of the strings `marks`. `scalars` are the
-    names of the scalar functions that the loop calls.
+    `rows` identifies each row of the sheet by the names of its scalar function and its loop. `loop` is the name of the loop
+    that computes the stage. The HTML page highlights the lines of the loop that contain one of the strings `marks`. `scalars`
+    are the names of the scalar functions that the loop calls.
     """
 
     rows: tuple[tuple[str, str], ...]

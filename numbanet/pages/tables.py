@@ -45,8 +45,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     caption : str
         The caption, as HTML.
     texts : int
-        The number of columns, from the left, that contain text. The columns to the right of them contain numbers, which are
-        right-aligned.
+        The number of columns, from the left, that contain text; the remaining columns contain numbers, which are right-aligned.
     """
     sides = ["left" if number < texts else "right" for number in range(len(head))]
     titles = "".join(

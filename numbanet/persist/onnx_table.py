@@ -61,7 +61,7 @@ class Graph:
         return self.node("Cast", [value], output, to=np.dtype(dtype))
 
     def renamed(self, names: dict[str, str]) -> "Graph":
-        """Returns a copy with renamed values; if another value has the new name already, the other value gets underscores."""
+        """Returns a copy of the graph with renamed values; a value that already has one of the new names gets underscores."""
         taken = set(names.values())
 
         def new(name: str) -> str:

@@ -77,10 +77,10 @@ class Surroundings(NamedTuple):
 
 
 def place(size: NDArray[np.float64], around: Surroundings) -> Box:
-    """Returns the best rectangle of the given size beside a line.
+    """Returns the best rectangle of the given size for a name beside a line.
 
-    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. Among such
-    rectangles, the function prefers those far from other lines.
+    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The function
+    prefers rectangles that are far from other lines.
     """
     boxes, costs = _candidates(size, GAPS[0], around)
     if costs.min() > CONFLICT:
@@ -90,7 +90,7 @@ def place(size: NDArray[np.float64], around: Surroundings) -> Box:
 
 
 def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
-    """Returns rectangles at the distance `gap` from a line, and their costs, which are above CONFLICT for bad places."""
+    """Returns rectangles at the distance `gap` from a line, and a cost for each; costs above CONFLICT mean bad places."""
     points = around.line[:: max(1, len(around.line) // 40)]
     middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)

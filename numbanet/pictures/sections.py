@@ -211,7 +211,7 @@ def _mean_as_prediction(found: NumberPredictions) -> str:
 
 
 def _class_as_prediction(found: ClassPredictions) -> str:
-    """Returns sentences that compare the number of correct predictions with always predicting the most frequent class."""
+    """Returns sentences that compare the correct predictions with those that the most frequent class alone would yield."""
     counts = np.bincount(found.truth)
     return (
         f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly. For comparison: if "
@@ -221,7 +221,7 @@ def _class_as_prediction(found: ClassPredictions) -> str:
 
 
 def _confusion(found: ClassPredictions) -> str:
-    """Returns the confusion matrix as a table; the shade of a cell shows its share of the samples of the true class."""
+    """Returns the confusion matrix as a table; a cell's shade shows its number divided by the sum of its row."""
     counts, names = confusion(found.truth, found.answer, len(found.names)), list(map(html.escape, found.names))
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     lines = []
@@ -263,7 +263,7 @@ def _residuals(found: NumberPredictions) -> list[list[str]]:
 
 
 def machine(network: Network, history: History | None) -> str:
-    """Lists the time of the training, the date, the versions and the machine."""
+    """Lists the duration of the training, the date, the versions and the machine."""
     facts: dict[str, str] = {}
     if history is not None and len(history):
         seconds = history["seconds"]

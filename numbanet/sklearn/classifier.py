@@ -36,10 +36,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
         Strength of the L2 penalty on the weights w. Biases are not penalised. The penalty adds alpha / (2 n) * sum of all w^2
-        to a batch's loss. In this formula for the penalty, n is the number of samples in the batch. If `fit` gets sample
-        weights, n is the number of samples in the batch times the mean sample weight of all training samples; in scikit-learn,
-        n is instead the sum of the sample weights in the batch. With the solver "adamw", there is no penalty; instead, alpha is
-        the factor lambda of the weight decay w <- w - eta * lambda * w.
+        to the loss of a batch of n samples. If `fit` gets sample weights, n is instead the number of samples in the batch times
+        the mean sample weight of all training samples; in scikit-learn, n is then the sum of the sample weights in the batch.
+        With the solver "adamw", there is no penalty; instead, alpha is the factor lambda of the weight decay w <- w - eta *
+        lambda * w.
     batch_size : int or "auto"
         Number of samples per update; "auto" is 200. If there are fewer training samples than batch_size, each update uses all
         samples.
@@ -127,8 +127,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Loss of each epoch: the mean of the samples' losses, plus the L2 penalty of the weights at the start of the epoch. A
         sample's loss is measured just before the update for its batch. The `loss_curve_` of scikit-learn differs: it contains
         the L2 penalty of the weights at each batch, and limits the cross-entropy of a sample to 36 (in float64). Without early
-        stopping, scikit-learn may stop training after a different number of epochs than numbanet, because the two losses
-        differ.
+        stopping, scikit-learn may stop training after a different number of epochs than numbanet, because its `loss_curve_`
+        differs.
     validation_scores_ : list of float or None
         Validation score after each epoch; None without validation data.
     best_validation_score_ : float or None

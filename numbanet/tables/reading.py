@@ -128,7 +128,7 @@ def read(
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO, str, str]]:
-    """Opens a file. Yields the file, the name for error messages, and the name with the ending that determines the format.
+    """Opens a file. Yields the opened file, its name for error messages, and the name whose ending determines the format.
 
     The content of a pipe is copied to memory, because the beginning of the file is read twice.
     """

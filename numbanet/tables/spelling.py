@@ -149,10 +149,10 @@ def fitting(strings: Collection[str]) -> list[Spelling]:
 
 
 def odd_sign(text: str) -> str | None:
-    """Returns advice for an error message if a string is a number with a sign that numbanet does not read.
+    """Returns advice for an error message if `text` is a number with a sign that numbanet does not read, otherwise None.
 
     The signs that numbanet does not read are percent and currency signs, parentheses around a negative number, a minus sign at
-    the end, and the typographic minus sign. For a string without such a sign, or one that is not a number, returns None.
+    the end, and the typographic minus sign.
     """
     plain = "".join(text.split())
     signs = {c for c in plain if c in "%‰" or unicodedata.category(c) == "Sc"}

@@ -215,7 +215,10 @@ class Training:
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
-        """Trains on all batches of an epoch. Returns the `Totals` of the epoch, and the sum of the sample weights."""
+        """Trains on all batches of an epoch.
+
+        Returns the `Totals` of the epoch (samples, losses, correct outputs), and the sum of the sample weights.
+        """
         model, arrays = self.model, isinstance(self.data, Data)
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
@@ -248,7 +251,7 @@ class Training:
         return self.model.generator.permutation(n) if self.settings.shuffle else np.arange(n)
 
     def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
-        """Takes a snapshot after an epoch.
+        """Takes a snapshot of the network's state after an epoch.
 
         If the loss or a parameter is infinite or NaN, takes no snapshot, but restores the last one and raises
         FloatingPointError.
@@ -368,7 +371,7 @@ def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
 
 
 def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
-    """Trains on the parts of an epoch one after the other; yields the sums of losses and correct outputs since its start."""
+    """Trains on the parts of an epoch one after the other; yields the sums of losses and correct outputs so far."""
     passes = [model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
     return passes[0] if len(passes) == 1 else _joined(passes)
 

@@ -117,7 +117,7 @@ class Model:
     def use(self, optimizer: Optimizer) -> None:
         """Sets the optimizer of the next updates.
 
-        If the previous optimizer belongs to another class, the method also sets all moments and the number of updates to 0.
+        If the class of the optimizer changes, the method also sets all moments and the number of updates to 0.
         """
         if type(optimizer) is not type(self.optimizer):
             self.reset(optimizer)

@@ -150,9 +150,9 @@ class Progress:
         self.best_index: int | None = None
 
     def follow(self, history: Mapping[str, list[float]]) -> list[bool]:
-        """Updates the attributes with the epochs added to the history since the last call.
+        """Updates the attributes with the new epochs in the history: the epochs since the last call.
 
-        The returned list contains, for each of these epochs in which the metric was measured, whether the metric improved.
+        Returns a list that contains, for each new epoch in which the metric was measured, whether the metric improved.
         """
         name, larger, min_delta, in_every_epoch = self.monitored
         values = history.get(name, ())
