@@ -236,7 +236,8 @@ class MultilayerPerceptron:
         sample_weight : array_like (n,), optional
             Non-negative weights of the samples, which are used as they are, without scaling them. With sample weights, the loss
             is 1/n times the sum of each sample's weight times its loss, and the gradients are 1/n times the sum of each
-            sample's weight times its gradient. If the loss is sse, both formulas lack the factor 1/n.
+            sample's weight times its gradient. If the loss of the network is sse, the loss and the gradients are these sums
+            without the factor 1/n.
 
         Returns
         -------

@@ -75,7 +75,7 @@ class SerialCommunicator:
         """Does nothing, because the sum over a single process is `flat` itself."""
 
     def broadcast(self, flat: Any) -> None:
-        """Does nothing, because the single process has rank 0."""
+        """Does nothing, because the only process already has the array."""
 
     def barrier(self) -> None:
         """Does nothing, because there is no other process to wait for."""

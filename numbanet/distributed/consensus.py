@@ -1,4 +1,7 @@
-"""Keeps the parameters and the history equal in all processes. Only rank 0 prints, writes files, and decides when to stop."""
+"""Keeps parameters and history equal in all processes.
+
+Only the first process, rank 0, prints, writes files, and decides when to stop.
+"""
 
 import json
 import zlib
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 class Agreement:
     """Keeps parameters, moments and history equal in all processes of distributed training.
 
-    Before training, all processes copy the parameters, moments and history of rank 0. After each epoch, all processes copy the
-    losses and metrics of rank 0.
+    Before training, all processes copy the parameters, moments and history of the first process, rank 0. After each epoch, all
+    processes copy the losses and metrics of rank 0.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ class Agreement:
             ) from end
 
     def begin(self, training: "Training") -> None:
-        """Compares this process's arguments with rank 0's, copies the state of rank 0, and compiles the training step.
+        """Compares this process's arguments with those of rank 0, copies the state of rank 0, and compiles the training step.
 
         Raises
         ------
@@ -106,7 +109,7 @@ class Agreement:
                 raise ValueError(f"{difference}, which must be the same in all processes{advice}")
 
     def _take_over(self, training: "Training") -> None:
-        """Copies the parameters, moments, random generator and history of rank 0 to this process."""
+        """Copies parameters, moments, random generator and history from the process with rank 0 to this process."""
         model, history = training.model, training.history
         own = {
             "generator": model.generator.bit_generator.state,
@@ -126,7 +129,7 @@ class Agreement:
             training.best = self._vector_of_rank_0(parameters if training.best is None else training.best)
 
     def _of_rank_0(self, value: Any) -> Any:
-        """Returns the value that rank 0 passes to this method; the value must be JSON-serializable."""
+        """Returns the value that the process with rank 0 passes to this method; the value must be JSON-serializable."""
         text = np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
         length = np.array([text.size], np.int64)
         self.communicator.broadcast(length)
@@ -135,7 +138,7 @@ class Agreement:
         return json.loads(text.tobytes())
 
     def _vector_of_rank_0(self, vector: np.ndarray) -> np.ndarray:
-        """Returns the vector that rank 0 passes to this method."""
+        """Returns the vector that the process with rank 0 passes to this method."""
         vector = vector.copy()
         self.communicator.broadcast(vector)
         return vector

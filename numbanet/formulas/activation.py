@@ -20,8 +20,8 @@ class Activation(Formula):
 
     All engines compile the functions into their loops, on the CPU and on GPUs. The functions can use arithmetic, comparisons,
     `if`, variables, abs, min, max, functions and constants of the module math, global variables that are numbers, and other
-    functions that you write in this way. The values that global variables have when the `Activation` is created become part of
-    the formula. All constants are converted to the dtype of the network.
+    functions that you write with only these means. The values that global variables have when the `Activation` is created
+    become part of the formula. All constants are converted to the dtype of the network.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Activation(Formula):
         `d_phi(z, a, *constants)` returns da/dz, from z and a = phi(z). If `d_phi` uses only a, networks need less memory, and
         all fast GPU kernels can train them.
     constants : sequence of float
-        Numbers that are passed to both functions after their other arguments.
+        Numbers that are passed to `phi` after z, and to `d_phi` after z and a.
 
     Attributes
     ----------

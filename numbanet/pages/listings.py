@@ -12,11 +12,11 @@ from numbanet.pages.values import Step
 
 
 class Listing(NamedTuple):
-    """A stage of a training step: the rows of the sheet that define the stage, and the functions that compute it.
+    """A stage of a training step: the rows of the cheat sheet that define the stage, and the functions that compute it.
 
-    `rows` identifies each row of the sheet by the names of its scalar function and its loop. `loop` is the name of the loop
-    that computes the stage. The HTML page highlights the lines of the loop that contain one of the strings `marks`. `scalars`
-    are the names of the scalar functions that the loop calls.
+    `rows` identifies each row of the cheat sheet by the names of its scalar function and its loop. `loop` is the name of the
+    loop that computes the stage. The HTML page highlights the lines of the loop that contain one of the strings `marks`.
+    `scalars` are the names of the scalar functions that the loop calls.
     """
 
     rows: tuple[tuple[str, str], ...]
@@ -110,9 +110,9 @@ def listing(stage: str) -> dict[str, Any]:
 
 @cache
 def _by_names() -> dict[tuple[str, str], list[Row]]:
-    """Returns the rows of the sheet by the pair (name of the scalar function, name of the loop), without module names.
+    """Returns the rows of the cheat sheet by the pair (name of the scalar function, name of the loop), without module names.
 
-    Two sections of the sheet have a row for delta = 1/n (a - y); the dict contains only the row in the section about
+    Two sections of the cheat sheet have a row for delta = 1/n (a - y); the dict contains only the row in the section about
     backpropagation.
     """
     found: dict[tuple[str, str], list[Row]] = {}
@@ -129,7 +129,7 @@ def _by_names() -> dict[tuple[str, str], list[Row]]:
 def _source(name: str, marks: tuple[str, ...]) -> dict[str, Any]:
     """Returns the source code of a function of `numbanet.equations`, and the numbers of the lines that contain one of `marks`.
 
-    The docstring is shortened to its first line.
+    The returned source code contains only the first line of the function's docstring.
     """
     function = inspect.unwrap(getattr(equations, name))
     module = function.__module__.removeprefix("numbanet.")

@@ -166,7 +166,7 @@ def _cce() -> Curve:
 
 
 def _log_sum() -> Curve:
-    """Returns the curve of the loss cce, log(1 + others), if the target is the class with the largest z."""
+    """Returns the curve of the loss cce if the target is the class with the largest z: log(sum_j e^(z_j - max z))."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
     return Curve("$z_1$", Z, loss, (r"$\log(1 + \mathrm{others})$",), SOFTMAX)

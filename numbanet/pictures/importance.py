@@ -41,7 +41,7 @@ def importance(found: Importances, samples: int, shape: tuple[int, int] | None) 
         parts.append(
             paragraph(
                 f"{reason}, when {len(found.names):,} of the {columns} were measured. The columns with large weights and "
-                f"widely spread values were measured first. Left out are {listing(found.left_out)}."
+                f"widely spread values were measured first. The measurement left out {listing(found.left_out)}."
             )
         )
     if found.names:

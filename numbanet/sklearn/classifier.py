@@ -61,10 +61,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     random_state : int, RandomState or None
         Seed of the initial weights and biases, the validation split, shuffling and dropout. With the same random_state,
         numbanet and scikit-learn draw the same initial weights and biases, the same validation split, and the same order of the
-        samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit is sqrt(2 /
-        (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other activation. If `fit` is
-        called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw from the same generator. In
-        contrast to numbanet, scikit-learn creates a new generator for each call if random_state is an integer.
+        samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit of these
+        initial values is sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other
+        activation. If `fit` is called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw
+        from the same generator. In contrast to numbanet, scikit-learn creates a new generator for each call if random_state is
+        an integer.
     tol : float
         The smallest decrease of the loss that counts as an improvement. With `early_stopping`, `tol` is the smallest increase
         of the validation score that counts as an improvement.

@@ -306,7 +306,10 @@ class Training:
         return values
 
     def _upload(self) -> None:
-        """Copies the samples to the engine's device, if they fit. Batches from a function are copied later, one at a time."""
+        """Copies the samples to the engine's device, if its memory is large enough.
+
+        Batches from a function are copied later, one at a time.
+        """
         if isinstance(self.data, Data):
             self.data = self.data.uploaded(self.model.engine)
         if self.validation is not None:
@@ -371,13 +374,13 @@ def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
 
 
 def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
-    """Trains on the parts of an epoch one after the other; yields the sums of losses and correct outputs so far."""
+    """Trains on the one or two parts of an epoch (see `Epoch.parts`); yields the sums of losses and correct outputs so far."""
     passes = [model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
     return passes[0] if len(passes) == 1 else _joined(passes)
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Runs the training passes one after the other; yields the sums of losses and correct outputs over all these passes."""
+    """Runs the training passes one after the other; yields the sums of losses and correct outputs so far."""
     before = NO_TOTALS
     for each in passes:
         last = NO_TOTALS

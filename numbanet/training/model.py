@@ -67,8 +67,8 @@ class Model:
     def initialize(self) -> None:
         """Draws each weight uniformly between -limit and limit, and sets all biases to 0.
 
-        In layers with relu or leaky_relu, limit is sqrt(6 / n_in) (He); in all other layers, limit is sqrt(6 / (n_in + n_out))
-        (Glorot).
+        For the weights of a layer with relu or leaky_relu, limit is sqrt(6 / n_in) (He); for the weights of all other layers,
+        limit is sqrt(6 / (n_in + n_out)) (Glorot).
         """
         flat = np.zeros(self.topology.parameter_count, self.topology.dtype)
         for (w, _), name in zip(self.topology.views(flat), self.topology.activations, strict=True):
