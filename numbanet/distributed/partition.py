@@ -112,7 +112,7 @@ class Exchange:
 class Shared:
     """The division of samples if every process has all samples: each process computes a part of every batch.
 
-    When `fit` measures the loss and metrics of samples, each process computes a part of these samples.
+    When `fit` measures the loss and metrics after an epoch, each process evaluates a part of the samples.
 
     Parameters
     ----------

@@ -118,11 +118,11 @@ def _dtype(dtype: Any) -> np.dtype:
 
 def _sizes(sizes: Any) -> tuple[int, ...]:
     if isinstance(sizes, str):
-        raise TypeError(f"sizes must be a list of integers, input first, not the string {sizes!r}")
+        raise TypeError(f"sizes must be a list of integers, the number of inputs first, not the string {sizes!r}")
     try:
         sizes = list(sizes)
     except TypeError:
-        raise TypeError(f"sizes must be a list of integers, input first, not {sizes!r}") from None
+        raise TypeError(f"sizes must be a list of integers, the number of inputs first, not {sizes!r}") from None
     if len(sizes) < 2:
         raise ValueError(f"sizes must name the inputs and at least one layer, such as [64, 32, 10], not {sizes!r}")
     return tuple(checks.integer(f"sizes[{l}]", size) for l, size in enumerate(sizes))

@@ -56,7 +56,7 @@ class Box(NamedTuple):
     high: NDArray[np.float64]
 
     def distance(self, points: NDArray[np.float64], most: float = 3.0) -> NDArray[np.float64]:
-        """Returns the distance between each rectangle and the nearest of the points, at most `most`."""
+        """Returns the distance between each rectangle and the nearest point; `most` replaces larger distances."""
         beyond = np.maximum(self.low[:, np.newaxis] - points, points - self.high[:, np.newaxis])
         return np.minimum(np.hypot(*np.maximum(beyond, 0.0).transpose(2, 0, 1)).min(axis=1), most)
 

@@ -214,7 +214,7 @@ def _name_classes(ax: Axes, classes: list[str], step: int = 1) -> None:
 def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating], cell: float) -> bool:
     """Writes the number of samples and the fraction into each cell, as large as the cell allows; returns True if both fit.
 
-    `cell` is the side of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
+    `cell` is the side length of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
     """
     theme = style.theme(ax)
     fractions_as_text = {(i, j): _percent(float(fractions[i, j])) for i, j in np.argwhere(counts)}

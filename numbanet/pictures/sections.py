@@ -211,7 +211,7 @@ def _mean_as_prediction(found: NumberPredictions) -> str:
 
 
 def _class_as_prediction(found: ClassPredictions) -> str:
-    """Returns sentences that compare the correct predictions with those that the most frequent class alone would yield."""
+    """Returns sentences with the number of correct predictions, and with this number if all predictions were the same class."""
     counts = np.bincount(found.truth)
     return (
         f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly. For comparison: if "

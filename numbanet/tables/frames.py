@@ -21,7 +21,7 @@ class Unreadable:
         self.reason = f"{reason}; or name the column in ignore"
 
     def take(self, rows: Any) -> "Unreadable":
-        """Returns this column, whose values cannot be read, for any rows."""
+        """Returns the column unchanged, because its values cannot be read."""
         return self
 
     def __getattr__(self, name: str) -> NoReturn:

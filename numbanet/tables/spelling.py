@@ -92,7 +92,7 @@ class Spelling:
         return int(whole[1]) if whole and len(whole[1]) <= MOST_DIGITS else number(plain)
 
     def missing_among(self, strings: Iterable[str | None], typed: bool) -> frozenset[str]:
-        """Returns the strings that mean a missing value.
+        """Returns the strings in a column that mean a missing value.
 
         Parameters
         ----------

@@ -358,7 +358,7 @@ class Training:
         if self.stopping:
             name = self.stopping.progress.monitored.name
             if np.isnan(self.history.history.get(name, [])).all():
-                checks.warn(f"early_stopping monitored nothing: the metric {name!r} was missing or nan in every epoch")
+                checks.warn(f"early_stopping had no effect: the metric {name!r} was missing or nan in every epoch")
 
 
 def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:

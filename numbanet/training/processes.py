@@ -88,8 +88,8 @@ class Pass(NamedTuple):
         totals : Totals
             The last `Totals` that the engine yielded.
         yields : int
-            The number of times that the engine has yielded. If batches are divided among processes, the engine yields after
-            each batch, and possibly once more at the end.
+            The number of times that the engine has yielded `Totals`. If batches are divided among processes, the engine yields
+            `Totals` after each batch, and possibly once more at the end.
         """
         if self.batches is None:
             whole = totals.samples == self.order.size  # the last batch may be smaller
