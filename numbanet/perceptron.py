@@ -79,8 +79,8 @@ class MultilayerPerceptron:
         """The column names of the DataFrame on which the network was trained, as a tuple. `save` also saves the column names.
 
         `columns` is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
-        an argument x raise ValueError for a DataFrame with other column names or with the columns in another order. The columns
-        of arrays have no names, and are not checked.
+        an argument x raise ValueError for a DataFrame with other column names than the training data, or with the columns in
+        another order. The columns of arrays have no names, and are not checked.
         """
         return None if self._model.columns is None else list(self._model.columns)
 
@@ -236,8 +236,8 @@ class MultilayerPerceptron:
         sample_weight : array_like (n,), optional
             Non-negative weights of the samples, which are used as they are, without scaling them. With sample weights, the loss
             is 1/n times the sum of each sample's weight times its loss, and the gradients are 1/n times the sum of each
-            sample's weight times its gradient. If the loss of the network is sse, the loss and the gradients are these sums
-            without the factor 1/n.
+            sample's weight times its gradient. If the loss of the network is sse, the loss and the gradients are the weighted
+            sums without the factor 1/n.
 
         Returns
         -------

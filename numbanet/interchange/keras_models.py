@@ -271,7 +271,7 @@ def _weights_file(file: BinaryIO) -> list[Layer]:
 
 
 def _in_order(weights: "list[Weights]") -> list[Layer]:
-    """Returns the layers of a file without a configuration; raises ValueError if the file does not store their order."""
+    """Returns the layers of a .weights.h5 file in their order; raises ValueError if the file does not store the order."""
     kinds = {name.partition("_")[0] for name, _ in weights}
     if len(kinds) > 1:
         raise ValueError(

@@ -36,20 +36,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
         Strength of the L2 penalty on the weights w. Biases are not penalised. The penalty adds alpha / (2 n) * sum of all w^2
-        to the loss of a batch of n samples. If `fit` gets sample weights, n is instead the number of samples in the batch times
-        the mean sample weight of all training samples; in scikit-learn, n is then the sum of the sample weights in the batch.
-        With the solver "adamw", there is no penalty; instead, alpha is the factor lambda of the weight decay w <- w - eta *
-        lambda * w.
+        to the loss of a batch of n samples. If `fit` gets sample weights, the n of the penalty is the number of samples in the
+        batch times the mean sample weight of all training samples; in scikit-learn, n is then the sum of the sample weights in
+        the batch. With the solver "adamw", there is no penalty; instead, alpha is the factor lambda of the weight decay w <- w
+        - eta * lambda * w.
     batch_size : int or "auto"
         Number of samples per update; "auto" is 200. If there are fewer training samples than batch_size, each update uses all
         samples.
     learning_rate : {"constant", "invscaling", "adaptive"}
-        Learning rate schedule for the solver "sgd"; other solvers ignore the schedule. "constant" keeps `learning_rate_init`.
-        "invscaling" divides `learning_rate_init` by (t + 1)^power_t, where t is the number of samples seen before the epoch.
-        "adaptive" divides the learning rate by 5 each time that the loss (or with `early_stopping` the validation score) has
-        not improved for more than `n_iter_no_change` epochs; training stops instead if the learning rate is 1e-6 or less.
-        With momentum, each step multiplies the whole velocity by the current learning rate. In scikit-learn, in contrast, each
-        gradient in the velocity stays multiplied by the learning rate of the step that computed this gradient.
+        Learning rate schedule for the solver "sgd"; other solvers ignore the schedule. "constant" keeps the learning rate at
+        `learning_rate_init`. "invscaling" divides `learning_rate_init` by (t + 1)^power_t, where t is the number of samples
+        seen before the epoch. "adaptive" divides the learning rate by 5 each time that the loss (or with `early_stopping` the
+        validation score) has not improved for more than `n_iter_no_change` epochs; training stops instead if the learning rate
+        is 1e-6 or less. With momentum, each step multiplies the whole velocity by the current learning rate. In scikit-learn,
+        in contrast, each gradient in the velocity stays multiplied by the learning rate of the step that computed this
+        gradient.
     learning_rate_init : float
         Initial learning rate eta, positive.
     power_t : float
@@ -61,11 +62,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     random_state : int, RandomState or None
         Seed of the initial weights and biases, the validation split, shuffling and dropout. With the same random_state,
         numbanet and scikit-learn draw the same initial weights and biases, the same validation split, and the same order of the
-        samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit of these
-        initial values is sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other
-        activation. If `fit` is called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw
-        from the same generator. In contrast to numbanet, scikit-learn creates a new generator for each call if random_state is
-        an integer.
+        samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit of the initial
+        weights and biases is sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any
+        other activation. If `fit` is called again with `warm_start`, or `partial_fit` is called again, numbanet continues to
+        draw from the same generator. In contrast to numbanet, scikit-learn creates a new generator for each call if
+        random_state is an integer.
     tol : float
         The smallest decrease of the loss that counts as an improvement. With `early_stopping`, `tol` is the smallest increase
         of the validation score that counts as an improvement.

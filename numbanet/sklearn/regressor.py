@@ -41,7 +41,7 @@ epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device
     ----------
     coefs_, intercepts_, network_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, history_, \
 n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
-        As for `MLPClassifier`. The score is the coefficient of determination R^2.
+        As for `MLPClassifier`. The validation score is the coefficient of determination R^2.
     out_activation_ : {"identity", "exp", "logistic"}
         Activation of the output layer.
 
