@@ -68,5 +68,5 @@ def line(values: dict[str, float], unit: str | None = None) -> str:
 
 
 def figure(name: str, value: float, unit: str | None = None) -> str:
-    """Returns the value of the metric `name` as text, without an exponent if `unit` is the unit of the metric."""
+    """Returns the value of the metric `name` as text; a large value of a metric that has a unit gets no exponent."""
     return checks.quantity(value) if unit and name in IN_UNITS else shown(value)

@@ -86,8 +86,9 @@ def read(
         default, the first line names the columns, and a first line of numbers raises ValueError, unless the numbers are 0, 1,
         2, ..., as pandas writes them for columns without names.
     target : str, optional
-        For an NPZ file, the name of the array of targets, by default y. For an IDX file of images, `target` is the path of the
-        IDX file of the labels, which become the column y. For files that are neither NPZ nor IDX files, `target` has no effect.
+        For an NPZ file, the name of the array of targets, by default y. If `path` is an IDX file, `target` is the path of
+        another IDX file: it contains the labels, which become the column y. For files that are neither NPZ nor IDX files,
+        `target` has no effect.
 
     Returns
     -------
