@@ -18,7 +18,7 @@ class Workspace(NamedTuple):
         for a block of samples.
     header : (1,) record
         Sizes, and offsets into `memory`, that describe the whole network. Compiled functions receive the record `header[0]`
-        instead of the array.
+        instead of the array `header`.
     layers : (L,) record
         For each of the L layers, the layer's sizes, and the offsets into `memory` at which the layer's arrays begin.
     integers : (3 * rows,) int32

@@ -1,8 +1,8 @@
 """Chooses the way to train a network on a GPU, from the network's topology, the batch size and the limits of the GPU.
 
 The three ways to train are called "resident", "cooperative" and "products"; the class `TrainingPlan` describes the three ways.
-The choice depends on the estimated time that a training step takes in each way. The estimates are accurate enough to tell
-whether one way is much faster than the other ways. The GPU benchmarks measure the actual times.
+The choice depends on the estimated time of a training step in each of the three ways. The estimates are accurate enough to tell
+whether one way to train is much faster than the other ways. The project's GPU benchmarks measure the actual times.
 """
 
 from typing import NamedTuple

@@ -19,7 +19,7 @@ from numbanet.equations import neuron
 
 @intrinsic
 def places(typingctx, strip, start, distance):
-    """Returns the tuple of the offsets start + panel * distance, for each panel index in the tuple `strip`."""
+    """Returns a tuple with the offset start + panel * distance for each panel index `panel` in the tuple `strip`."""
     result = types.UniTuple(types.intp, len(strip))
 
     def code(context, builder, signature, arguments):
@@ -32,7 +32,7 @@ def places(typingctx, strip, start, distance):
 
 @intrinsic
 def shifted(typingctx, places, distance):
-    """Returns the tuple of the offsets place + distance, for each offset in the tuple `places`."""
+    """Returns a tuple with the offset place + distance for each offset `place` in the tuple `places`."""
 
     def code(context, builder, signature, arguments):
         places = cgutils.unpack_tuple(builder, arguments[0])
@@ -42,7 +42,7 @@ def shifted(typingctx, places, distance):
 
 
 def _offsets(builder, places, step, half):
-    """Emits the offsets of a tile's vectors, row by row.
+    """Emits LLVM code that computes the offsets in memory of a tile's vectors, and returns the offsets, row by row.
 
     `step` is the distance between two rows of a panel, and `half` the distance between the two vectors of a row.
     """
@@ -93,7 +93,7 @@ def store_tile(typingctx, memory, places, step, tile):
 def replace_tile(typingctx, function, constant, memory, places, step, tile):
     """Replaces each vector v of a tile in memory with function(constant, c, v).
 
-    The vector c is the vector in the same row and column of `tile`, which is a tile in registers.
+    In this call, c is the vector of `tile`, a tile in registers, that is in the same row and column as v.
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
@@ -149,8 +149,8 @@ def add_term(c, w, x):
 def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     """Returns c[r, j] = start[r, j] + sum_k x[r, k] * w[k, j], for MR = 6 rows r, NR columns j per panel and `depth` terms k.
 
-    The result c is a tile: a tuple of SIMD vectors, two for each row and panel. A vector has q lanes, and NR = 2 * q. The
-    diagram shows the memory that the function reads for a tile in one panel:
+    The result c is a tile: a tuple of SIMD vectors, two for each row and panel. A SIMD vector holds q numbers, and a panel
+    (block of columns) has NR = 2 * q columns. The diagram shows the memory that the function reads for a tile in one panel:
 
                 start, c                   x                                    w
                 0 ...    q ... NR-1        k = 0   1   ...    chunk             0 ......... NR-1
@@ -183,16 +183,16 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
         After every `chunk` terms, the distance to the next term of x is greater by `chunk_step`, because rows of x are cut into
         panels of NR columns.
     w : tuple of ints
-        For each panel, the offset of a panel of w, which contains NR numbers for each k, without gaps.
+        For each panel, the offset of its part of w, which contains NR numbers for each k, without gaps.
     depth : int
-        Number of terms, at least 0. The function adds the terms to c in the order of k.
+        Number of terms, at least 0. The function adds the terms to the sums c in the order of k.
 
     Notes
     -----
     The function does not write to memory. `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE
-    bytes are loaded faster. Elements of `x` are read one at a time. The edges of a matrix need no additional code, because
-    panels have room for whole tiles. Rows beyond the last sample or input, and columns beyond the last neuron, are computed
-    like all rows and columns, but do not affect other rows or columns.
+    bytes are loaded faster. The function reads the elements of x one number at a time, not as vectors. The edges of a matrix
+    need no additional code, because the memory of a matrix has room for whole tiles. The function also computes rows beyond the
+    last sample or input, and columns beyond the last neuron, but their values affect no result.
     """
     nr = NR_VECTORS * lanes(memory)
     c = load_tile(memory, start, step)
