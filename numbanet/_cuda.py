@@ -96,10 +96,10 @@ _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default
 
 @contextlib.contextmanager
 def launching_on(stream: Any) -> Iterator[None]:
-    """Returns a context manager that launches kernels on the CUDA stream `stream`.
+    """Returns a context manager in which kernels are launched on a CUDA stream.
 
-    In the with block, the kernels that `configured` returns run on this stream. If `stream` is a graph builder, the kernels are
-    not launched, but recorded in the builder's CUDA graph.
+    In the with block, the kernels that `configured` returns run on the CUDA stream `stream`. If `stream` is a graph builder,
+    the kernels are not launched, but recorded in the builder's CUDA graph.
     """
     token = _stream.set(stream)
     try:

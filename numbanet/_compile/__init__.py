@@ -222,8 +222,8 @@ def njit_merged(function: Callable) -> Any:
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
     """Compiles formulas a second time, with `njit_merged`, for callers that are compiled functions.
 
-    LLVM inlines a formula that `njit_merged` has compiled into every caller. Compiling a formula with `njit_merged` is faster
-    than with `njit`, because no wrapper for calls from Python is created.
+    LLVM inlines the code of a formula compiled with `njit_merged` at every call. Compiling a formula with `njit_merged` is
+    faster than with `njit`, because no wrapper for calls from Python is created.
     """
     if config.DISABLE_JIT:
         return formulas

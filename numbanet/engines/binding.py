@@ -28,7 +28,7 @@ class Binding:
     Parameters
     ----------
     own : dict
-        Maps each function of `numbanet.equations` that is replaced to its replacement. If `own` is empty, the network uses the
+        Maps functions of `numbanet.equations` to the functions that replace them. If `own` is empty, the network uses the
         package's loops and kernels as they are.
     """
 

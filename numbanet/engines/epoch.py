@@ -25,7 +25,7 @@ class BatchShare(NamedTuple):
         next step begin. A process may have no samples in a step.
     firsts : (steps,) int
         For each step, the index of this process's first sample, counted over the samples of all processes in the epoch. Dropout
-        computes a sample's random numbers from the sample's index in this count.
+        computes a sample's random numbers from the sample's index among the samples of all processes.
     add_up : callable
         add_up(flat) replaces a flat vector on the engine's device with its sum over all processes.
     """

@@ -101,8 +101,8 @@ class Engine(Protocol):
     def upload(self, array: Any) -> Any:
         """Copies an array to the engine's device, and returns the copy. The array must have C order and the network's dtype.
 
-        If the array is already on the device, or does not fit into the device's memory, `upload` returns the array itself. If
-        an array does not fit, the engine copies it in parts during the computation.
+        If the array is already on the device, or does not fit into the device's memory, `upload` returns the array itself. An
+        array that is too large for the device's memory is copied in parts during the computation.
         """
         ...
 

@@ -77,8 +77,8 @@ class FastCpuEngine:
     method `train_epoch` may yield between two blocks of a batch, when the gradients of only some of the batch's samples have
     been added up. Callbacks and other threads may call the engine between two blocks of a batch, and must not change the
     unfinished gradients. The memory layout of the network therefore has two arrays for gradients. Only one epoch at a time,
-    which holds a `Claim`, adds up its gradients in the first array. Calls without a `Claim` use the second array for gradients,
-    and hold the lock until their gradients are complete.
+    which holds a `Claim`, adds up its gradients in the first array for gradients. Calls without a `Claim` use the second array
+    for gradients, and hold the lock until their gradients are complete.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class FastCpuEngine:
     def _run_whole_batches(self, job: Job, samples: Samples, totals: Totals, terms: Terms) -> Totals:
         """Calls `_run` repeatedly, until the end of the batch that contains the position `job.stop`.
 
-        During all these calls, holds the engine's lock.
+        Holds the engine's lock until the last call of `_run` has returned.
         """
         stop = min(-(-job.stop // job.batch_size) * job.batch_size, samples.order.size)
         with self.lock.here:

@@ -1,7 +1,7 @@
 """Compiles the function `run` and the routines that a network needs for a task, unless they are compiled already.
 
-A routine is a compiled function that `run` calls by its address. The addresses are stored in NumPy records: the network's
-header, and one record per layer (see the module `kernels.layout`).
+A routine is a compiled function that `run` calls by its address. The addresses of the routines are stored in NumPy records: the
+network's header, and one record per layer (see the module `kernels.layout`).
 """
 
 from collections.abc import Callable

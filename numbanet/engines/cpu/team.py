@@ -210,7 +210,7 @@ def await_round(team, number, seen):
     """Makes the helping thread `number` wait for the next round in which the thread works, or for the end of the call.
 
     A round is the work on one block of samples. `seen` is the last value of team[ROUND] that the thread has read. Returns the
-    new value of team[ROUND].
+    new value of team[ROUND], which encodes the index of the round and the number of its threads.
     """
     while True:
         wait_while(team, ROUND, seen)

@@ -346,10 +346,10 @@ def _are_streamed(arrays: tuple) -> bool:
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
     """Returns an epoch that consists of some samples of `epoch`.
 
-    The returned epoch consists of the samples epoch.order[samples]. `rows` holds the row indices of these samples, and becomes
-    the order of the returned epoch. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned epoch
-    has the sample weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only the
-    samples of the returned epoch, which has only the weights of its own samples.
+    The returned epoch consists of the samples epoch.order[samples]. `rows` holds the row indices of the returned epoch's
+    samples, and becomes its order. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned epoch has
+    the sample weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only the samples
+    of the returned epoch, and the returned epoch has only the weights of its samples.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

@@ -31,7 +31,8 @@ def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine
     MemoryError
         Too little GPU memory is free for the engine. The error message states how many bytes of GPU memory are free.
     RuntimeError
-        The engine cannot be set up on the GPU for another reason. The error message quotes the driver's error.
+        The engine cannot be set up on the GPU for a reason other than too little memory. The error message quotes the driver's
+        error.
     """
     try:
         engine = engine_class(*arguments)
@@ -169,7 +170,7 @@ class GuardedEngine:
                 self._keep()
 
     def _in_turn(self, parts: Iterator[Totals]) -> Iterator[Totals]:
-        """Yields the same totals as the generator `parts`, and holds the lock while the generator computes."""
+        """Yields the same totals as the generator `parts`, and holds the engine's lock while the generator computes."""
         while True:
             with self.lock.here:
                 totals = next(parts, None)

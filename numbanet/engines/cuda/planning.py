@@ -110,9 +110,9 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
     if RESIDENT in plans:
         lines.append(f"in one thread block, a step takes about {plans[RESIDENT].estimate:.0f} us")
     elif wanted <= limits.shared_bytes:
-        lines.append("training in one thread block does not keep z, which a hidden layer needs")
+        lines.append("training in one thread block does not keep z, from which a hidden layer's derivative is computed")
     else:
-        lines.append("the network does not fit into one thread block")
+        lines.append("the network does not fit into one thread block's shared memory")
     if (plan := plans.get(COOPERATIVE)) and plan.grid:
         spread = f"{plan.grid.spread} layer{'s' * (plan.grid.spread > 1)} spread over all"
         lines.append(

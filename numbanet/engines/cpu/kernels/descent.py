@@ -183,8 +183,8 @@ RULES = {
 def tile_routine(kind: int) -> Any:
     """Returns the compiled function that updates a tile of w and b (MR rows, NR columns) by a rule, from gradients in memory.
 
-    The tile begins at memory[at]. Its first row is row `row` of a panel, which consists of NR columns of w and b. The gradients
-    of the tile begin at memory[gradients].
+    The tile begins at memory[at]. The tile's first row is row `row` of a panel, which consists of NR columns of w and b. The
+    gradients of the tile begin at memory[gradients].
     """
     name, descend_by_rule = RULES[kind]
 

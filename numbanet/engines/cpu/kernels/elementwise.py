@@ -3,8 +3,8 @@
 Each activation function has two routines of its own, one for a and one for delta, so that LLVM can vectorise the routines'
 loops. (The loops of `numbanet.equations`, in contrast, select the activation function again for every number.) In memory, the
 activation a overwrites z, except for the activation functions in `topology.KEEPS_Z`, for which z is kept in separate memory. If
-a has overwritten z, the derivatives of relu and leaky_relu are computed from a; this gives the same derivative as z, because a
-is positive if and only if z is positive.
+a has overwritten z, the derivatives of relu and leaky_relu are computed from a; a gives the same derivative as z, because a is
+positive if and only if z is positive.
 
 To add an activation function, add a row to the table FORMULAS.
 """

@@ -170,8 +170,8 @@ def error_routine(loss: Loss, through: Any) -> Any:
     """Returns the compiled function that computes delta of the output layer, for a range of samples.
 
     The compiled function writes the gradient of the loss to the table of delta (an array indexed [neuron][sample]), multiplies
-    the gradient by the sample weights, and calls `through`, which replaces dL/da with delta. Its argument n is the number of
-    samples in the batch.
+    the gradient by the sample weights, and calls `through`, which replaces dL/da with delta. The argument n of the compiled
+    function is the number of samples in the batch.
     """
     gradient = njit_merged(loss.d_term)
 

@@ -52,8 +52,8 @@ def score(workspace, samples, position, span):
 def error(workspace, n, has_weights, span):
     """Computes delta of the last layer; n is the number of samples in the batch.
 
-    Reads the tables of y, z and a, which are indexed [neuron][sample]. The caller must have called `activation` and `score`,
-    which fill these tables.
+    Reads y, z and a from tables, which are indexed [neuron][sample]. The caller must have called `activation` and `score`,
+    which fill the tables of y, z and a.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     call_error(header.error, (memory, header, last, n, has_weights, span))

@@ -14,8 +14,8 @@ are all stored in panels of NR columns, the code of the three products differs o
 successive rows of a matrix are called a group. The result c is divided into tiles of MR rows and NR columns. The tiles are
 numbered panel by panel, and each thread computes a range of tile numbers. A strip consists of one or two adjacent panels (of NR
 columns each). The microkernel computes the same MR rows in all panels of a strip at the same time: on a CPU with 32 SIMD
-registers, a strip of two panels takes fewer loads from memory. The terms of a sum are always added in the same order, whichever
-thread adds them, and whether the microkernel computes one or two panels at the same time.
+registers, a strip of two panels takes fewer loads from memory than two single panels. The terms of a sum are always added in
+the same order, whichever thread adds them, and whether the microkernel computes one or two panels at the same time.
 """
 
 import numpy as np

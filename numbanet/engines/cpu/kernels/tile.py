@@ -91,9 +91,9 @@ def store_tile(typingctx, memory, places, step, tile):
 
 @intrinsic
 def replace_tile(typingctx, function, constant, memory, places, step, tile):
-    """Replaces each vector v of a tile in memory with function(constant, c, v).
+    """Replaces each vector v of a tile in memory with function(constant, c, v), where c is a vector of the argument `tile`.
 
-    In this call, c is the vector of `tile`, a tile in registers, that is in the same row and column as v.
+    `tile` is a tile in registers. The vectors c and v are in the same row and column of their tiles.
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})

@@ -1,6 +1,6 @@
 """Defines a Numba type for SIMD vectors: a vector holds the numbers that fit into one vector register of the CPU.
 
-If Numba unrolls a loop over scalars, it does not combine the scalars to vectors. The inner loops of the matrix products
+If Numba unrolls a loop over scalars, it does not combine the scalars into SIMD vectors. The inner loops of the matrix products
 therefore use vectors explicitly. A vector is as wide as the widest registers that LLVM reports for the host. On a CPU without
 vector registers, a vector has 16 bytes, and LLVM computes with its numbers one by one.
 

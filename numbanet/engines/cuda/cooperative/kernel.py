@@ -23,8 +23,8 @@ Every block executes all phases of a step, in order.
     the first backward phase, a block also updates its tiles in the layers of the head, and writes the new weights of the head
     to global memory.
 
-The diagram shows a step of a network with three layers on four blocks. Layers 1 and 2 are spread layers (computed by all blocks
-together), layer 3 is the head, and `|` stands for a barrier of all blocks:
+The diagram shows a step of a network with three layers on four blocks. In the diagram, layers 1 and 2 are spread layers
+(computed by all blocks together), layer 3 is the head, and `|` is a barrier of all blocks:
 
               phase 0     phase 1     phase 2    phase 3                   phase 4
     block 0   forward 1 | forward 2 |   head   | backward 2, update 2, 3 | update 1   forward 1 | ...

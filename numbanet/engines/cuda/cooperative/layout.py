@@ -125,8 +125,8 @@ class GridPlan(NamedTuple):
     layers : tuple of LayerTiles
         For each layer, the size and the number of the tiles into which its w is cut.
     spread : int
-        Number of spread layers (layers whose sums all blocks compute together), at least 1. The other layers, which come last,
-        are called the head: each block computes the whole head for some of the samples.
+        Number of spread layers (layers whose sums all blocks compute together), at least 1. The last layers, after the spread
+        layers, are called the head: each block computes the whole head for some of the samples.
     blocks : int
         Number of thread blocks in the grid.
     """

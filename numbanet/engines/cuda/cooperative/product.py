@@ -15,8 +15,8 @@ stages:
     The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
 
 The function `finish` computes and stores a result from a complete sum. In the five products of the module, `finish` is
-`publish`, `activate`, `propagate` or `descend_weight`. Each of the four functions takes its arguments in a named tuple of its
-own type: `activate`, for example, takes an `Activation`.
+`publish`, `activate`, `propagate` or `descend_weight`. Each of these functions takes its argument `to` in a form of its own:
+`activate`, for example, takes a named tuple `Activation`.
 """
 
 from collections.abc import Callable
@@ -200,7 +200,7 @@ class Division(NamedTuple):
     ----------
     rows, columns, quads : int
         `rows` and `columns` are the numbers of rows and columns of the product. `quads` is the number of quads (groups of 4)
-        into which the terms k of a sum are divided. The last group is filled up with terms that are 0.
+        into which the terms k of a sum are divided. The last quad is filled up with terms that are 0.
     down, across : int
         The numbers of thread tiles along the rows (`down`) and along the columns (`across`) of the product. A thread tile is a
         square of QUAD x QUAD sums, which a thread computes.
@@ -285,8 +285,8 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
         """Adds sum_k x[r, k] * w[k, c] over QUAD terms k to sums[r, c], for QUAD rows r and QUAD columns c.
 
         Loads QUAD quads (groups of 4 neighbouring values) of each factor. The first quad of x begins at the offset x_at, and
-        the others follow at intervals of x_step elements. The first quad of w begins at the offset w_at, and the others follow
-        at intervals of w_step elements.
+        the next quads follow at intervals of x_step elements. The first quad of w begins at the offset w_at, and the next quads
+        follow at intervals of w_step elements.
         """
         x = cuda.local.array(SQUARE, number)
         w = cuda.local.array(SQUARE, number)

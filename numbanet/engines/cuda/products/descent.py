@@ -45,7 +45,7 @@ def is_plain(rule: Rule) -> bool:
 
 @functools.cache
 def sums_of_squares(dtype: np.dtype) -> Any:
-    """Returns the kernel that adds up the squares of all gradients. It must be launched with SUMS thread blocks."""
+    """Returns the kernel that adds up the squares of all gradients. The kernel must be launched with SUMS thread blocks."""
     number = from_dtype(dtype)
 
     @cuda.jit

@@ -106,8 +106,8 @@ def advance_by_lines(operand, origin, k):
 def deep(line_step: int, k_step: int) -> Access:
     """Returns the device functions that read array[line, k], where a line is a row of left or a column of right.
 
-    Offsets are counted from the first line that the thread block reads, so that an offset fits into 32 bits and takes one
-    register.
+    Offsets are counted from the first row or column that the thread block reads, so that an offset fits into 32 bits and takes
+    one register.
     """
 
     @device_function

@@ -2,7 +2,7 @@
 
 Each thread adds up the partial sums of one element of the product, always in the order of the parts. From the complete sum, the
 thread computes and stores a result, such as a = phi(z). All kernels of this module read an array of partial sums, of shape
-(parts, count), and write an array of `count` results. Both arrays are passed to the kernels as flat arrays.
+(parts, count), and write an array of `count` results. The kernels receive the partial sums and the results as flat arrays.
 """
 
 import functools

@@ -2,8 +2,8 @@
 
 Each thread computes a tile of 2 x 2 sums at a time. An `Operand` holds the strides of a matrix, so that the same loop can
 multiply by a matrix or by the transpose of a matrix. Each complete sum is passed to a function called `finish`, which computes
-and stores a result. In the three products of the module, `finish` is `activate`, `propagate` or `descend_weight`. Each of the
-three functions takes its arguments in a named tuple of its own type: `activate`, for example, takes an `Activation`.
+and stores a result. In the three products of the module, `finish` is `activate`, `propagate` or `descend_weight`. Each of these
+functions takes its argument `to` as a named tuple of its own type: `activate`, for example, takes an `Activation`.
 """
 
 from collections.abc import Callable
