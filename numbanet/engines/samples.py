@@ -9,7 +9,7 @@ from numbanet.equations.losses import CCE
 def gather(rows, order, batch):
     """Computes batch[s] = rows[order[s]]: copies the samples of a batch, which have the row indices `order`.
 
-    Reads rows (N, width) and order (n,). Writes batch (n, width). Twin (CUDA kernel): gather_cuda.
+    Reads rows (N, width) and order (n,). Writes batch (n, width). Twin: gather_cuda.
     """
     for s in range(batch.shape[0]):
         for i in range(batch.shape[1]):
@@ -29,8 +29,8 @@ def hits(loss_kind, y, y_hat, hits_of_sample):
     """Counts the correct outputs (hits) of each sample.
 
     With the loss CCE, a sample has 1 hit if the largest y_hat and the largest y have the same index, otherwise 0. With other
-    losses, an output is correct if its y_hat and its y are both greater than 1/2, or both at most 1/2. Reads y and y_hat, both
-    (n, n_out). Writes hits_of_sample (n,). Twin (CUDA kernel): hits_cuda.
+    losses, an output is correct if its y_hat and its y are both greater than 1/2, or both at most 1/2.
+    Reads y and y_hat, both (n, n_out). Writes hits_of_sample (n,). Twin: hits_cuda.
     """
     for s in range(y.shape[0]):
         half = type(y[s, 0])(0.5)

@@ -140,7 +140,7 @@ def d_phi(kind, epsilon, z, a):
 def activation(kind, epsilon, z, a):
     """Computes a_j = phi(z_j), for every sample s and neuron j.
 
-    Reads z (n, n_out). Writes a (n, n_out). Twin (CUDA kernel): activation_cuda.
+    Reads z (n, n_out). Writes a (n, n_out). Twin: activation_cuda.
     """
     for s in range(a.shape[0]):
         for j in range(a.shape[1]):
@@ -159,7 +159,7 @@ def activation_cuda(kind, epsilon, z, a):
 def d_activation(kind, epsilon, z, a, da_dz):
     """Computes da_j/dz_j, where a_j = phi(z_j), for every sample s and neuron j.
 
-    Reads z and a, both (n, n_out). Writes da_dz (n, n_out). Twin (CUDA kernel): d_activation_cuda.
+    Reads z and a, both (n, n_out). Writes da_dz (n, n_out). Twin: d_activation_cuda.
     """
     for s in range(da_dz.shape[0]):
         for j in range(da_dz.shape[1]):
@@ -202,7 +202,7 @@ def softmax_sum(z, z_max, others):
     """Computes z_max and `others` so that sum_k e^(z_k - z_max) = 1 + others, for every sample s.
 
     z_max is the largest z_k, and `others` is the sum of all terms except the term of z_max. Reads z (n, n_out). Writes `z_max`
-    and `others`, both (n,). Twin (CUDA kernel): softmax_sum_cuda.
+    and `others`, both (n,). Twin: softmax_sum_cuda.
     """
     for s in range(z.shape[0]):
         k_max = 0
@@ -256,7 +256,7 @@ def softmax_activation(z, z_max, others, a):
     """Computes a_j = e^z_j / sum_k e^z_k, for every sample s and neuron j.
 
     The loop softmax_sum computes the arguments `z_max` and `others`. Reads z (n, n_out), `z_max` (n,) and `others` (n,). Writes
-    a (n, n_out). Twin (CUDA kernel): softmax_activation_cuda.
+    a (n, n_out). Twin: softmax_activation_cuda.
     """
     for s in range(a.shape[0]):
         for j in range(a.shape[1]):
@@ -275,7 +275,7 @@ def softmax_activation_cuda(z, z_max, others, a):
 def softmax_jacobian(a, da_dz):
     """Computes da_i/dz_j for softmax, for every sample s and pair of neurons i, j.
 
-    Reads a (n, n_out). Writes da_dz[s, i, j], of shape (n, n_out, n_out). Twin (CUDA kernel): softmax_jacobian_cuda.
+    Reads a (n, n_out). Writes da_dz[s, i, j], of shape (n, n_out, n_out). Twin: softmax_jacobian_cuda.
     """
     for s in range(a.shape[0]):
         for i in range(a.shape[1]):
@@ -295,8 +295,7 @@ def softmax_jacobian_cuda(a, da_dz):
 def softmax_logit(z, u):
     """Computes u_i = z_i - log(sum_{k != i} e^z_k), so that softmax(z)_i = sigmoid(u_i), for every sample s and neuron i.
 
-    The softmax layer must have at least two neurons. Reads z (n, n_out). Writes u (n, n_out). Twin (CUDA kernel):
-    softmax_logit_cuda.
+    The softmax layer must have at least two neurons. Reads z (n, n_out). Writes u (n, n_out). Twin: softmax_logit_cuda.
     """
     for s in range(u.shape[0]):
         for i in range(u.shape[1]):

@@ -19,7 +19,7 @@ def error_term(dl_da, da_dz):
 def activation_error(kind, epsilon, dl_da, z, a, delta):
     """Computes delta_j = dL/da_j da_j/dz_j for a_j = phi(z_j), for every sample s and neuron j.
 
-    Reads dl_da, z and a, each (n, n_out). Writes delta (n, n_out). Twin (CUDA kernel): activation_error_cuda.
+    Reads dl_da, z and a, each (n, n_out). Writes delta (n, n_out). Twin: activation_error_cuda.
     """
     for s in range(delta.shape[0]):
         for j in range(delta.shape[1]):
@@ -38,7 +38,7 @@ def activation_error_cuda(kind, epsilon, dl_da, z, a, delta):
 def softmax_error(dl_da, a, delta):
     """Computes delta_j = sum_i dL/da_i da_i/dz_j, with the full Jacobian of softmax, for every sample s and neuron j.
 
-    Reads dl_da and a, both (n, n_out). Writes delta (n, n_out). Twin (CUDA kernel): softmax_error_cuda.
+    Reads dl_da and a, both (n, n_out). Writes delta (n, n_out). Twin: softmax_error_cuda.
     """
     for s in range(delta.shape[0]):
         for j in range(delta.shape[1]):
@@ -66,7 +66,7 @@ def softmax_error_cuda(dl_da, a, delta):
 def short_error(n, y, a, delta):
     """Computes delta_j = 1/n (a_j - y_j) for softmax with CCE and for sigmoid with BCE, for every sample s and neuron j.
 
-    Reads y and a, both (n, n_out). Writes delta (n, n_out). Twin (CUDA kernel): short_error_cuda.
+    Reads y and a, both (n, n_out). Writes delta (n, n_out). Twin: short_error_cuda.
     """
     for s in range(delta.shape[0]):
         for j in range(delta.shape[1]):
@@ -94,7 +94,7 @@ def softmax_logit_error(dl_du, z, u, delta):
     """Computes delta_j = sum_i dL/du_i du_i/dz_j, for softmax with BCE, for every sample s and neuron j.
 
     The loop softmax_logit computes u, for which softmax(z)_i = sigmoid(u_i). For BCE, dL/du_i is 1/n (a_i - y_i), because a_i =
-    sigmoid(u_i). Reads dl_du, z and u, each (n, n_out). Writes delta (n, n_out). Twin (CUDA kernel): softmax_logit_error_cuda.
+    sigmoid(u_i). Reads dl_du, z and u, each (n, n_out). Writes delta (n, n_out). Twin: softmax_logit_error_cuda.
     """
     for s in range(delta.shape[0]):
         for j in range(delta.shape[1]):
@@ -128,7 +128,7 @@ def d_weight(delta_j, x_i):
 def weight_gradient(x, delta, dw):
     """Computes dL/dw_ij = sum_s delta_j x_i over the samples s, for every input i and neuron j.
 
-    Reads x (n, n_in) and delta (n, n_out). Writes dw (n_in, n_out). Twin (CUDA kernel): weight_gradient_cuda.
+    Reads x (n, n_in) and delta (n, n_out). Writes dw (n_in, n_out). Twin: weight_gradient_cuda.
     """
     for i in range(dw.shape[0]):
         for j in range(dw.shape[1]):
@@ -159,7 +159,7 @@ def d_bias(delta_j):
 def bias_gradient(delta, db):
     """Computes dL/db_j = sum_s delta_j over the samples s, for every neuron j.
 
-    Reads delta (n, n_out). Writes db (n_out,). Twin (CUDA kernel): bias_gradient_cuda.
+    Reads delta (n, n_out). Writes db (n_out,). Twin: bias_gradient_cuda.
     """
     for j in range(db.shape[0]):
         db_j = type(delta[0, j])(0)
@@ -192,9 +192,9 @@ def weighted_error(w_ij, delta_j):
 def delta_recurrence(kind, epsilon, w, delta, z_prev, a_prev, delta_prev):
     """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, for every sample s and every neuron i of the previous layer.
 
-    The equation is the chain rule through z_j = sum_i w_ij a_i + b_j, where a_i = phi(z_i) belongs to the previous layer. Reads
-    w (n_in, n_out), delta (n, n_out), z_prev (n, n_in) and a_prev (n, n_in). Writes delta_prev (n, n_in). Twin (CUDA kernel):
-    delta_recurrence_cuda.
+    The equation is the chain rule through z_j = sum_i w_ij a_i + b_j, where a_i = phi(z_i) belongs to the previous layer.
+    Reads w (n_in, n_out), delta (n, n_out), z_prev (n, n_in) and a_prev (n, n_in). Writes delta_prev (n, n_in).
+    Twin: delta_recurrence_cuda.
     """
     for s in range(delta_prev.shape[0]):
         for i in range(delta_prev.shape[1]):

@@ -21,8 +21,7 @@ def descend(eta, gradient, parameter):
 def gradient_descent(eta, gradients, parameters):
     """Updates w <- w - eta dL/dw and b <- b - eta dL/db, for every parameter p.
 
-    Reads gradients (p,). Updates parameters (p,), which is the vector of all w and b. Twin (CUDA kernel):
-    gradient_descent_cuda.
+    Reads gradients (p,). Updates parameters (p,), which is the vector of all w and b. Twin: gradient_descent_cuda.
     """
     for p in range(parameters.shape[0]):
         parameters[p] = descend(eta, gradients[p], parameters[p])
@@ -55,7 +54,7 @@ def nesterov_gradient(mu, gradient, velocity):
 def momentum(eta, mu, gradients, velocities, parameters):
     """Updates v <- mu v + dL/dw, then w <- w - eta v, for every parameter p.
 
-    Reads gradients (p,). Updates velocities and parameters, both (p,). Twin (CUDA kernel): momentum_cuda.
+    Reads gradients (p,). Updates velocities and parameters, both (p,). Twin: momentum_cuda.
     """
     for p in range(parameters.shape[0]):
         velocities[p] = velocity_after(mu, gradients[p], velocities[p])
@@ -75,7 +74,7 @@ def momentum_cuda(eta, mu, gradients, velocities, parameters):
 def nesterov(eta, mu, gradients, velocities, parameters):
     """Updates v <- mu v + dL/dw, then w <- w - eta (dL/dw + mu v), for every parameter p.
 
-    Reads gradients (p,). Updates velocities and parameters, both (p,). Twin (CUDA kernel): nesterov_cuda.
+    Reads gradients (p,). Updates velocities and parameters, both (p,). Twin: nesterov_cuda.
     """
     for p in range(parameters.shape[0]):
         velocities[p] = velocity_after(mu, gradients[p], velocities[p])
@@ -117,8 +116,8 @@ def adam_gradient(epsilon_t, m, v):
 def adam(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
     """Updates m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
 
-    g is dL/dw. The loop evaluates the equations for m, v and w for every parameter p. Reads gradients (p,). Updates m, v and
-    parameters, each (p,). Twin (CUDA kernel): adam_cuda.
+    g is dL/dw. The loop evaluates the equations for m, v and w for every parameter p.
+    Reads gradients (p,). Updates m, v and parameters, each (p,). Twin: adam_cuda.
     """
     for p in range(parameters.shape[0]):
         m[p] = moment(one_minus_beta_1, gradients[p], m[p])
@@ -149,7 +148,7 @@ def penalised(decay, parameter, gradient):
 def l2_gradient(decay, parameters, gradients):
     """Updates dL/dw <- dL/dw + lambda w, for every parameter p; the argument decay is lambda.
 
-    Reads parameters (p,). Updates gradients (p,). Twin (CUDA kernel): l2_gradient_cuda.
+    Reads parameters (p,). Updates gradients (p,). Twin: l2_gradient_cuda.
     """
     for p in range(gradients.shape[0]):
         gradients[p] = penalised(decay, parameters[p], gradients[p])
@@ -173,7 +172,7 @@ def decayed(eta, decay, parameter):
 def weight_decay(eta, decay, parameters):
     """Updates w <- w - eta lambda w, for every parameter p; the argument decay is lambda.
 
-    Updates parameters (p,). Twin (CUDA kernel): weight_decay_cuda.
+    Updates parameters (p,). Twin: weight_decay_cuda.
     """
     for p in range(parameters.shape[0]):
         parameters[p] = decayed(eta, decay, parameters[p])
@@ -202,7 +201,7 @@ def clip_scale(most, squares):
 
 @njit
 def sum_of_squares(gradients, squares):
-    """Computes |g|^2 = sum_p g_p^2. Reads gradients (p,). Writes squares (1,). Twin (CUDA kernel): sum_of_squares_cuda."""
+    """Computes |g|^2 = sum_p g_p^2. Reads gradients (p,). Writes squares (1,). Twin: sum_of_squares_cuda."""
     for s in range(squares.shape[0]):
         total = type(gradients[0])(0)
         for k in range(gradients.shape[0]):
@@ -225,7 +224,7 @@ def sum_of_squares_cuda(gradients, squares):
 def clip(most, squares, gradients):
     """Scales the gradients: g_p <- g_p min(1, most / |g|) for every parameter p; |g| is the norm of the whole vector g.
 
-    `squares` contains |g|^2. Reads squares (1,). Updates gradients (p,). Twin (CUDA kernel): clip_cuda.
+    `squares` contains |g|^2. Reads squares (1,). Updates gradients (p,). Twin: clip_cuda.
     """
     for p in range(gradients.shape[0]):
         gradients[p] = gradients[p] * clip_scale(most, squares[0])

@@ -54,7 +54,7 @@ def drop(key, layer, scale, limit, first, rows):
     """Sets rows_sj to 0 if neuron j drops out, and divides rows_sj by 1 - p otherwise.
 
     `rows` contains activations in the forward pass, and dL/dx in the backward pass. Row s belongs to the epoch's sample with
-    the index first + s. Updates rows (n, n_out). Twin (CUDA kernel): drop_cuda.
+    the index first + s. Updates rows (n, n_out). Twin: drop_cuda.
     """
     for s in range(rows.shape[0]):
         for j in range(rows.shape[1]):

@@ -127,8 +127,7 @@ def d_loss_term(kind, n, y, y_hat):
 def loss(kind, n, y, y_hat, loss_of_sample):
     """Computes the loss of every sample s: the sum of `loss_term` over the outputs i.
 
-    L is the sum of the losses of all samples. Reads y and y_hat, both (n, n_out). Writes loss_of_sample (n,). Twin (CUDA
-    kernel): loss_cuda.
+    L is the sum of the losses of all samples. Reads y and y_hat, both (n, n_out). Writes loss_of_sample (n,). Twin: loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s = type(y[s, 0])(0)
@@ -152,7 +151,7 @@ def loss_cuda(kind, n, y, y_hat, loss_of_sample):
 def d_loss(kind, n, y, y_hat, dl_da):
     """Computes dL/da_i of the output layer, where a_i = y_hat_i, for every sample s and neuron i.
 
-    Reads y and y_hat, both (n, n_out). Writes dl_da (n, n_out). Twin (CUDA kernel): d_loss_cuda.
+    Reads y and y_hat, both (n, n_out). Writes dl_da (n, n_out). Twin: d_loss_cuda.
     """
     for s in range(dl_da.shape[0]):
         for i in range(dl_da.shape[1]):
@@ -171,8 +170,8 @@ def d_loss_cuda(kind, n, y, y_hat, dl_da):
 def bce_from_z_loss(n, y, z, loss_of_sample):
     """Computes the loss of every sample s, -1/n sum_i [y_i log y_hat_i + (1 - y_i) log(1 - y_hat_i)].
 
-    The prediction y_hat is sigmoid(z). L is the sum of the losses of all samples. Reads y and z, both (n, n_out). Writes
-    loss_of_sample (n,). Twin (CUDA kernel): bce_from_z_loss_cuda.
+    The prediction y_hat is sigmoid(z). L is the sum of the losses of all samples.
+    Reads y and z, both (n, n_out). Writes loss_of_sample (n,). Twin: bce_from_z_loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s = type(y[s, 0])(0)
@@ -197,7 +196,7 @@ def cce_loss(n, y, z, z_max, others, loss_of_sample):
     """Computes the loss of every sample s, -1/n sum_i y_i log a_i. L is the sum of the losses of all samples.
 
     The loop softmax_sum computes the arguments `z_max` and `others`. Reads y and z, both (n, n_out), `z_max` (n,) and `others`
-    (n,). Writes loss_of_sample (n,). Twin (CUDA kernel): cce_loss_cuda.
+    (n,). Writes loss_of_sample (n,). Twin: cce_loss_cuda.
     """
     for s in range(y.shape[0]):
         loss_s, log_sum = type(y[s, 0])(0), log_softmax_sum(others[s])
@@ -230,7 +229,7 @@ def weighted(weight, value):
 def weigh(weights, rows):
     """Multiplies every value in row s, which contains the loss or the delta of sample s, by the weight of sample s.
 
-    Reads weights (n,). Updates rows (n, width). Twin (CUDA kernel): weigh_cuda.
+    Reads weights (n,). Updates rows (n, width). Twin: weigh_cuda.
     """
     for s in range(rows.shape[0]):
         for j in range(rows.shape[1]):

@@ -14,7 +14,7 @@ def weighted_input(w_ij, x_i):
 def forward_sum(x, w, b, z):
     """Computes z_j = sum_i w_ij x_i + b_j, for every sample s and neuron j.
 
-    Reads x (n, n_in), w (n_in, n_out) and b (n_out,). Writes z (n, n_out). Twin (CUDA kernel): forward_sum_cuda.
+    Reads x (n, n_in), w (n_in, n_out) and b (n_out,). Writes z (n, n_out). Twin: forward_sum_cuda.
     """
     for s in range(z.shape[0]):
         for j in range(z.shape[1]):
