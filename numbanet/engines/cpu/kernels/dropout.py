@@ -1,8 +1,8 @@
 """Dropout of a layer's neurons, with the formulas of `numbanet.equations.dropout`.
 
 A layer's activations are stored in panels, which have NR columns (neurons) and one row per sample. A loop that LLVM can
-vectorise generates the random numbers for several rows of a panel at a time. The random generator Philox computes four numbers
-at once. The four random numbers are used for four neighbouring neurons, in the order of the neurons.
+vectorise generates the random numbers for several samples at a time. The random generator Philox computes four numbers at once.
+The four random numbers are used for four neighbouring neurons, in the order of the neurons.
 """
 
 from typing import NamedTuple

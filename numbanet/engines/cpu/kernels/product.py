@@ -46,7 +46,7 @@ call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.c
 
 @njit_merged
 def sample_rows(memory, header, panels, group, k):
-    """Returns the offsets of the MR elements in column k of a matrix that belong to the group with index `group`.
+    """Returns the offsets of the MR elements in column k of a matrix that lie in the rows of group number `group`.
 
     A group is MR successive rows (samples). The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
     """
@@ -93,7 +93,7 @@ def strips_of(tiles, groups):
 
 @njit_merged
 def groups_of(panel, width, tiles, groups, slab, rows):
-    """Returns, as a `Span`, the range of groups (MR rows each) that this thread computes in one strip and one slab.
+    """Returns, as a `Span`, the groups (MR rows each) that this thread computes in one strip of panels and one slab of rows.
 
     The strip consists of `width` adjacent panels (blocks of NR columns), and begins with the panel whose index is `panel`. The
     slab is a block of `rows` rows that begins with the group `slab`. `tiles` is the range of all tiles (MR rows x NR columns)

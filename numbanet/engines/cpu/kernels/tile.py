@@ -1,9 +1,9 @@
 """The microkernel, which is the innermost loop of the matrix products, and operations on the tiles that it computes.
 
 A tile is a part of a matrix: MR rows of a panel (a block of NR columns, see the module `layout`) or of two adjacent panels. A
-tile in registers is a tuple of SIMD vectors, row by row. A tile in memory is given by a tuple of offsets, one for each panel of
-the tile. All loops over the rows and vectors of a tile are unrolled. The formula for a single term of a matrix product comes
-from `numbanet.equations`.
+tile in registers is a tuple of SIMD vectors, row by row. A tile in memory is given by a tuple of offsets, one for each panel
+(block of NR columns) of the tile. All loops over the rows and vectors of a tile are unrolled. The formula for a single term of
+a matrix product comes from `numbanet.equations`.
 """
 
 from numba import types
@@ -44,7 +44,7 @@ def shifted(typingctx, places, distance):
 def _offsets(builder, places, step, half):
     """Emits LLVM code that computes the offsets in memory of a tile's vectors, and returns the offsets, row by row.
 
-    `step` is the distance between two rows of a panel, and `half` the distance between the two vectors of a row.
+    `step` is the distance in memory between two successive rows of a tile; `half` is the distance between two vectors of a row.
     """
     offsets, panels = [], cgutils.unpack_tuple(builder, places)
     for row in range(MR):
@@ -56,7 +56,7 @@ def _offsets(builder, places, step, half):
 
 @intrinsic
 def load_tile(typingctx, memory, places, step):
-    """Loads a tile from memory; its panels begin at memory[place], for each offset `place` in `places`.
+    """Loads a tile from memory; its part of each panel (block of NR columns) begins at an offset in the tuple `places`.
 
     The rows of the tile are `step` elements apart in memory.
     """
@@ -74,7 +74,7 @@ def load_tile(typingctx, memory, places, step):
 
 @intrinsic
 def store_tile(typingctx, memory, places, step, tile):
-    """Stores a tile in memory; its panels begin at memory[place], for each offset `place` in `places`.
+    """Stores a tile in memory; its part of each panel (block of NR columns) begins at an offset in the tuple `places`.
 
     The rows of the tile are `step` elements apart in memory.
     """
@@ -149,8 +149,9 @@ def add_term(c, w, x):
 def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     """Returns c[r, j] = start[r, j] + sum_k x[r, k] * w[k, j], for MR = 6 rows r, NR columns j per panel and `depth` terms k.
 
-    The result c is a tile: a tuple of SIMD vectors, two for each row and panel. A SIMD vector holds q numbers, and a panel
-    (block of columns) has NR = 2 * q columns. The diagram shows the memory that the function reads for a tile in one panel:
+    The result c is a tile of sums, as a tuple of SIMD vectors, two for each row and panel. A SIMD vector holds q numbers, and a
+    panel (block of columns) has NR = 2 * q columns. The diagram shows the memory that the function reads for a tile in one
+    panel:
 
                 start, c                   x                                    w
                 0 ...    q ... NR-1        k = 0   1   ...    chunk             0 ......... NR-1
@@ -163,8 +164,8 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     + 5 step   | c_50   | c_51    |  x_5> |  .   .            .       |        |   .      .     |  depth - 1
                +--------+---------+       +------------------+--------+        +----------------+
 
-    For each term k and P panels, the function performs 2 P loads of w, 6 broadcasts of x and 12 P fused multiply-adds. The
-    function keeps 12 P + 2 P + 1 vectors in registers: 15 for one panel, 29 for two panels.
+    For each term k and P panels, the function performs 2 P loads of w, 6 broadcasts of x and 12 P fused multiply-adds. For P
+    panels, the function keeps 12 P + 2 P + 1 vectors in registers: 15 for one panel, 29 for two panels.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
 
 
 def _plan_of(topology: Topology, spread: int, blocks: int, cost: Callable[[GridPlan], Any]) -> GridPlan:
-    """Searches for the plan with `spread` spread layers that has the lowest cost, and returns the best plan found.
+    """Searches for the plan with `spread` spread layers (computed by all blocks) that has the lowest cost, and returns it.
 
     The first layers of the network are called spread layers; all blocks together compute the sums of a spread layer. The
     function improves the plan one layer at a time: it tries all tiles for this layer, keeps the tiles of all other layers, and

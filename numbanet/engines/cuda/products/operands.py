@@ -3,10 +3,10 @@
 In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. A row r of the operand
 left, and a column c of the operand right, is called a line of the operand. A panel is the part of an operand that is in shared
 memory at one time: several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread
-loads several elements of each panel. The offset of a thread's first element in a panel is called the thread's `origin`, which
-advances from panel to panel. From each element that a thread loads to the thread's next element, the line index grows by a
-constant, and k grows by another constant. Therefore, the distance from a thread's first element to its q-th element is the same
-in all panels; it is called the `place` of the q-th element.
+loads several elements of each panel (part of left or right). The offset of a thread's first element in a panel is called the
+thread's `origin`, which advances from panel to panel. From each element that a thread loads to the thread's next element, the
+line index grows by a constant, and k grows by another constant. Therefore, the distance from a thread's first element to its
+q-th element is the same in all panels; it is called the `place` of the q-th element.
 
 A thread that would read beyond the last line (row of left, column of right) reads another element of the matrix instead, and
 the kernel does not store the sum to which this element contributes.
