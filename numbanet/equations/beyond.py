@@ -224,7 +224,7 @@ def d_mae(y, y_hat):
     return one if error > zero else (-one if error < zero else error)
 
 
-# Huber loss (Huber, 1964, doi:10.1214/aoms/1177703732): L = 1/n sum_i l(y_i - y_hat_i)
+# Huber loss (Huber, 1964, doi:10.1214/aoms/1177703732): L = 1/n sum_i huber(y_i, y_hat_i)
 
 
 @njit_formula
@@ -287,7 +287,7 @@ def d_poisson(y, y_hat):
     return (y_hat - y) / y_hat
 
 
-# Quantile loss, also called pinball loss (Koenker and Bassett, 1978, doi:10.2307/1913643): L = 1/n sum_i l(y_i - y_hat_i)
+# Quantile loss, also called pinball loss (Koenker and Bassett, 1978, doi:10.2307/1913643): L = 1/n sum_i quantile(y_i, y_hat_i)
 
 
 @njit_formula

@@ -99,7 +99,7 @@ class Training:
         settings: Settings,
         data: Data | Batches,
         validation: Data | None = None,
-        processes: Processes = Processes(),  # noqa: B008 - immutable
+        processes: Processes = Processes(),  # noqa: B008 - `Processes` is immutable
         record: Record | None = None,
     ):
         self.model, self.settings, self.data, self.validation = model, settings, data, validation
@@ -340,7 +340,7 @@ class Training:
             return
         if loss is not None:
             message = None
-            with suppress(MemoryError):  # the GPU may have no room for the second network, which measures the loss at first
+            with suppress(MemoryError):  # the GPU may have no room for the second network, which measures the initial loss
                 message = reporting.worse_than_at_first(self, start, loss)
             if message and self.settings.verbose:
                 reporting.say(f"warning: {message}")

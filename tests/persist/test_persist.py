@@ -163,7 +163,7 @@ def parts(path):
 
 
 def write(path, description, arrays, **own):
-    """Writes a network file with the description and the arrays; its checksum is correct unless `own` contains another one."""
+    """Writes a network file with the description and the arrays; the checksum is correct unless `own` contains another."""
     if path.suffix == ".npz":
         np.savez(path, description=np.frombuffer(json.dumps(description).encode(), np.uint8), **arrays)
         return
