@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.gpu.limits import BLOCK_BARRIER, GRAPH, GRAPH_NODES, MEETING
 from numbanet.engines.cuda import planning
 from numbanet.engines.cuda.cooperative import tiling
-from numbanet.engines.cuda.memory import Limits
+from numbanet.engines.cuda.limits import Limits
 from numbanet.engines.cuda.planning import COOPERATIVE, PRODUCTS, RESIDENT, TrainingPlan
 from numbanet.engines.topology import Topology
 

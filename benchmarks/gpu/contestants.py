@@ -164,7 +164,7 @@ def plans(rung: Rung) -> dict[str, Any]:
     "numbanet".
     """
     from numbanet.engines.cuda import planning
-    from numbanet.engines.cuda.memory.limits import present_limits
+    from numbanet.engines.cuda.limits import present_limits
 
     case = peers.topology(rung), rung.batch, present_limits()
     chosen = planning.plan(*case)

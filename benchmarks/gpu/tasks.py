@@ -180,7 +180,7 @@ def case(task: Task, record: Record) -> None:
     """
     from benchmarks import peers
     from benchmarks.gpu import cases, constants, contest, contestants
-    from numbanet.engines.cuda.memory.limits import present_limits
+    from numbanet.engines.cuda.limits import present_limits
 
     rung = next(rung for rung in cases.CASES if rung.name == task["case"])
     rung = cases.tiny(rung) if task["dry"] else rung

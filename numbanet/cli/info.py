@@ -7,7 +7,7 @@ from numbanet import _cuda, checks, inputs
 from numbanet.cli.common import add_choice, add_command, sizes
 from numbanet.engines import Topology
 from numbanet.engines.cuda import planning
-from numbanet.engines.cuda.memory.limits import present_limits
+from numbanet.engines.cuda.limits import present_limits
 from numbanet.evaluation import environment
 
 EXAMPLES = """examples:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, configured, cuda
-from numbanet.engines.cuda.memory import ensure_free, present_gpu
+from numbanet.engines.cuda.limits import ensure_free, present_gpu
 
 # The number of threads per block. In Numba's CUDA simulator, blocks have few threads, because each CUDA thread is a slow Python
 # thread.

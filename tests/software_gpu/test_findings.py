@@ -7,6 +7,7 @@ import pytest
 from numba import float32
 
 from numbanet._cuda import configured, cuda, launching_on
+from numbanet.engines.cuda.limits import free_bytes, stream_beside
 from numbanet.engines.cuda.memory import (
     allow_shared_memory,
     arrive,
@@ -19,7 +20,6 @@ from numbanet.engines.cuda.memory import (
     put,
     shared_numbers,
 )
-from numbanet.engines.cuda.memory.limits import free_bytes, stream_beside
 from tests.helpers.engines import SOFTWARE_GPU, each
 from tests.software_gpu import findings
 from tests.software_gpu.translation.ptx import UnsupportedError

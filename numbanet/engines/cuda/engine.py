@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._cuda import cuda
-from numbanet.engines.cuda import planning
+from numbanet.engines.cuda import limits, planning
 from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.cooperative.grid import Grid
 from numbanet.engines.cuda.cooperative.layout import GridPlan
-from numbanet.engines.cuda.memory import limits
-from numbanet.engines.cuda.memory.limits import ensure_free, present_limits
+from numbanet.engines.cuda.limits import ensure_free, present_limits
 from numbanet.engines.cuda.notes import Notes
 from numbanet.engines.cuda.planning import TrainingPlan
 from numbanet.engines.cuda.products.batch import Batch

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from numbanet._cuda import wait
 from numbanet.engines.cpu.threads import Lock
-from numbanet.engines.cuda.memory import limits, present_gpu
+from numbanet.engines.cuda import limits
+from numbanet.engines.cuda.limits import present_gpu
 from numbanet.engines.epoch import Epoch
 from numbanet.engines.interface import Totals
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from numbanet.engines.cuda.cooperative import layout as cooperative
 from numbanet.engines.cuda.cooperative import tiling
 from numbanet.engines.cuda.cooperative.layout import GridPlan
-from numbanet.engines.cuda.memory import Limits
+from numbanet.engines.cuda.limits import Limits
 from numbanet.engines.cuda.resident import layout as resident
 from numbanet.engines.topology import Topology
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._cuda import cuda
-from numbanet.engines.cuda.memory import ensure_free
+from numbanet.engines.cuda.limits import ensure_free
 from numbanet.engines.cuda.notes import Notes
 from numbanet.engines.cuda.products.batch import Batch
 from numbanet.engines.topology import Topology

@@ -9,11 +9,10 @@ import pytest
 
 from numbanet import _cuda
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import output, planning, workspace
+from numbanet.engines.cuda import limits, output, planning, workspace
 from numbanet.engines.cuda.cooperative import grid, tiling
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative.layout import GridPlan
-from numbanet.engines.cuda.memory import limits
 from numbanet.engines.cuda.products import batch as batches
 from numbanet.engines.cuda.products import propagation, steps
 from numbanet.engines.cuda.resident import block

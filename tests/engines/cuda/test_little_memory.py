@@ -11,8 +11,7 @@ import pytest
 
 from numbanet import Network, _cuda
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import guarding, planning
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda import guarding, limits, planning
 from numbanet.engines.cuda.workspace import Workspaces, workspace_bytes
 from tests.helpers.engines import CUDA, SOFTWARE_GPU, each
 from tests.helpers.networks import data, engine_with_parameters, topology

@@ -12,7 +12,7 @@ from benchmarks.rungs import RUNGS
 from numbanet.engines import topology as engine_topology
 from numbanet.engines.cuda.cooperative import layout, tiling
 from numbanet.engines.cuda.cooperative.layout import Common, GridPlan, Layer, LayerTiles, Matrix
-from numbanet.engines.cuda.memory import Limits
+from numbanet.engines.cuda.limits import Limits
 from numbanet.engines.cuda.planning import COOPERATIVE, KNOWN_LIMITS, PRODUCTS, RESIDENT, plan, possible_plans, reason
 from numbanet.engines.cuda.resident import layout as resident
 from numbanet.engines.topology import Topology

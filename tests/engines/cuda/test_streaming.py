@@ -9,8 +9,7 @@ import pytest
 from numbanet import _cuda
 from numbanet._compile import collection_paused
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import planning, streaming
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda import limits, planning, streaming
 from numbanet.engines.cuda.workspace import workspace_bytes
 from numbanet.engines.epoch import epoch_of
 from tests.engines.test_engines import SLICED

@@ -7,8 +7,7 @@ import pytest
 
 from numbanet import _cuda
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import planning, streaming
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda import limits, planning, streaming
 from numbanet.inputs import gpu
 from tests.helpers.engines import CUDA, SOFTWARE_GPU, each
 from tests.inputs.test_bad_input import build

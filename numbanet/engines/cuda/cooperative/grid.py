@@ -9,7 +9,7 @@ from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative.layout import TABLE_LENGTH, THREADS, Common, GridPlan, tables
-from numbanet.engines.cuda.memory import allow_shared_memory, ensure_free
+from numbanet.engines.cuda.limits import allow_shared_memory, ensure_free
 from numbanet.engines.topology import Topology
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numbanet.engines.cuda.cooperative.layout import MOST_LAYERS, GridPlan, LayerTiles, padded, shared_bytes
-from numbanet.engines.cuda.memory import Limits
+from numbanet.engines.cuda.limits import Limits
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
