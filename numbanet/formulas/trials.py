@@ -128,7 +128,7 @@ def check_enough(derivative: Tried, found: Sequence[Slope]) -> None:
 
 
 def _likely(found: Sequence[Slope], wrong: Sequence[Slope], mistakes: Mapping[str, Callable[..., float]]) -> str:
-    """Returns a sentence about the mistake that was probably made."""
+    """Returns a sentence about the mistake that the user probably made in the derivative."""
     if all(slope.agrees(-slope.found) for slope in found):
         return "Its sign is the reverse of the right one."
     largest = max(found, key=lambda slope: abs(slope.expected))

@@ -120,14 +120,14 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
     Returns
     -------
     ndarray or GPU array
-        For a NumPy array, a read-only array. For a GPU array, the parameter `array` itself.
+        A read-only NumPy array, if `array` is a NumPy array. A GPU array is returned as it is.
 
     Raises
     ------
     TypeError
         The array is on the GPU, and its dtype is not `dtype`.
     ValueError
-        A value is not finite. The message gives the first value that is not finite, and its index.
+        A value is not finite; the error message gives the first such value and its index.
     """
     array = _converted(name, array, dtype)
     if module_of(array).first_not_finite(array) is not None:
@@ -192,7 +192,7 @@ def searched(compute: Callable[[], Result], x: Any, given: Any) -> Result:
     Raises
     ------
     ValueError
-        The engine has found inf or nan. The message gives the first inf or nan, and its index.
+        x contains inf or nan; the error message gives the first such value and its index.
     """
     try:
         return compute()
@@ -322,8 +322,8 @@ def parameters(pairs: Any, topology: Topology) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        A layer's w or b does not have the shape that the network's sizes require, or a value is not a finite real number.
-        The message names the layer.
+        A layer's w or b does not have the shape that the network's sizes require, or a value is not a finite real number; the
+        error message names the layer.
     """
     try:
         pairs = [tuple(pair) for pair in pairs]

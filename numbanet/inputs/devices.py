@@ -26,7 +26,7 @@ def usable_device(device: Any, kernels: str = "fast") -> str:
     ValueError, TypeError
         The device is not one of "cpu", "cuda" and "auto".
     RuntimeError
-        `device` is "cuda", but no GPU can be used. The message says what was found and what is missing.
+        `device` is "cuda", but no GPU can be used; the error message says what was found and what is missing.
     """
     device = checks.choice("device", device, DEVICES, MEANING)
     if device == "cpu":

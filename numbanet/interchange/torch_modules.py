@@ -1,4 +1,4 @@
-"""Imports PyTorch modules, state dicts and files of state dicts (chains of nn.Linear); exports state dicts."""
+"""Imports chains of nn.Linear layers from PyTorch modules, state dicts and files; exports networks as state dicts."""
 
 import os
 import re

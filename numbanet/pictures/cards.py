@@ -66,7 +66,7 @@ def draw_symbol(page: Page, symbol: Symbol, x: float, y: float) -> None:
 
 
 def remark(row: Row, width: float) -> Block:
-    """Returns the block of the formula that a loop computes in place of the formula of the sheet."""
+    """Returns a block with the formula `row.computed_as`, which a loop computes instead of the sheet's formula."""
     lines = _formula_lines(row.computed_as, width - INDENT)
     lines.append(line((row.scalar or row.loop).partition(".")[2], SMALLEST, family="monospace", tone="grey"))
     height = _height(lines)
@@ -132,7 +132,7 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
 
 
 def comparison(width: float) -> Block:
-    """Returns a block of the sheet: a panel with a curve for each update rule, the loss after each step."""
+    """Returns a block of the sheet: a panel with one curve for each update rule, which shows the loss after each step."""
     note = (
         f"{STEPS} steps from $w = {START}$. The $\\eta$ of each rule is the smallest multiple of 0.05 with which the last loss "
         "is less than 0.01 above the minimum."
@@ -149,13 +149,13 @@ def comparison(width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """Returns the curves of a group of rows, by the pair of names (scalar, loop); rows with the same pair share a curve."""
+    """Returns the curves of a group of rows by their names (scalar, loop); rows with the same two names share a curve."""
     curves = {row[3:5]: curve(row) for row in rows}
     return {key: drawn for key, drawn in curves.items() if drawn}
 
 
 def _panel_top(parts: list[list[Line]], tops: NDArray[np.float64], room: float) -> float:
-    """Returns the top of the panel: below all formulas that do not fit beside the panel, with space for the y label."""
+    """Returns the y coordinate of the panel's top, below all formulas that are too wide to stand beside the panel."""
     top = 0.0
     for lines, y in zip(parts, tops, strict=False):
         for number, drawn in enumerate(lines, start=1):
@@ -198,7 +198,7 @@ def _title_lines(title: str, note: str, room: float, first_room: float) -> list[
 
 
 def _pieces(text: str) -> list[str]:
-    """Divides a text into pieces that begin at each word, but does not divide formulas between dollar signs."""
+    """Divides a text into words with their spaces; a formula between dollar signs is never divided."""
     return re.findall(r"(?:\$[^$]*\$|[^\s$])+ ?", text)
 
 
@@ -230,9 +230,9 @@ def _broken(text: str, room: float) -> list[Line]:
 
 
 def _cases_or_terms(text: str, room: float) -> list[str]:
-    """Returns one part of a formula: two cases with a brace, or, if the part is wider than `room`, several parts.
+    """Returns a part of a formula: two cases with a brace or, if the part is wider than `room`, several pieces.
 
-    The several parts are a formula and its condition, or the terms of a sum.
+    A part that is too wide is divided into a formula and its condition, or into the terms of a sum.
     """
     if match := CASES.fullmatch(text):
         return [_with_brace(*match.groups(""))]
@@ -244,7 +244,7 @@ def _cases_or_terms(text: str, room: float) -> list[str]:
 
 
 def _terms(formula: str) -> list[str]:
-    """Divides a formula before each plus outside parentheses and braces, but also before a plus inside square brackets."""
+    """Divides a formula before each plus sign that is not inside parentheses or braces; square brackets have no influence."""
     depth, ends = 0, [1]
     for at, letter in enumerate(formula):
         depth += (letter in "({") - (letter in ")}")

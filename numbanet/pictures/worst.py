@@ -31,7 +31,7 @@ class Samples(NamedTuple):
 
     @property
     def lines(self) -> Sequence[int] | None:
-        """The line of the file in which each sample begins, if the samples are rows of a file."""
+        """The number of the line of the file in which each sample begins; None if the samples are not rows of a file."""
         return None if self.table is None else self.table.lines
 
     def place(self, row: int) -> str:

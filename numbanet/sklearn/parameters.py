@@ -107,8 +107,8 @@ class Parameters:
     def _optimizer(self, batch_size: int, mean_weight: float) -> optimizers.Optimizer:
         """Returns the solver as an optimizer for the network.
 
-        The L2 penalty, `clip_norm` and `epsilon` are multiplied by `_gradient_scale`, because the network's gradient is larger
-        than scikit-learn's gradient by this factor.
+        The L2 penalty, `clip_norm` and `epsilon` are multiplied by `_gradient_scale`, because the network's gradient is
+        `_gradient_scale` times scikit-learn's gradient.
         """
         scale = self._gradient_scale
         options: dict[str, Any] = {

@@ -62,7 +62,7 @@ def learn(
         raises ValueError.
     rows : ndarray of int, optional
         Indices of the rows from which means, standard deviations and replacements are computed, such as the training rows; by
-        default, all rows. Categories and classes are always collected from all rows.
+        default, all rows. Categories and classes are collected from all rows, even if `rows` is given.
 
     Returns
     -------

@@ -162,8 +162,8 @@ def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
     sqrt(v_hat). Second, if the last batch of an epoch has n < batch_size samples, the copy multiplies the weight-decay factor
     of this batch by batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. The
     differences between copy and optimizer matter for weights whose only gradient is that of the penalty, such as the weights of
-    a neuron with relu whose output is 0 for all samples. Pickles of the copied optimizer store both differences, but model
-    files do not.
+    a neuron with relu whose output is 0 for all samples. A pickle of the copy stores these two properties of the copy, but a
+    model file does not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)
@@ -201,7 +201,7 @@ def optimizer_of(value: str | Optimizer | None) -> Optimizer:
 
 @functools.cache
 def _by_name(name: str) -> Optimizer:
-    """Returns the optimizer with this name and the default constants. Calls with the same name return the same object."""
+    """Returns the optimizer with this name and the default constants: in every call, the same object for the same name."""
     return OPTIMIZERS[checks.choice("optimizer", name, OPTIMIZERS)]()
 
 
