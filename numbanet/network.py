@@ -39,11 +39,11 @@ class Network(MultilayerPerceptron):
         softsign, exponential and softplus. An `Activation` is an activation function that you write.
     loss : {"sse", "mse", "bce", "cce", "mae", "huber", "log_cosh", "poisson", "quantile", "hinge"} or Loss
         Sum of squared errors, mean squared error, binary cross-entropy, categorical cross-entropy, mean absolute error, Huber
-        loss, log-cosh loss, Poisson loss, quantile loss or hinge loss. Every loss is a sum over samples and outputs. For all
-        losses except sse, this sum is divided by the number of samples in the batch. The loss cce requires a softmax output
-        layer, and bce requires a sigmoid or softmax output layer. The loss poisson requires targets of at least 0, and
-        predictions that are positive; hinge requires the targets -1 and 1. The objects `Huber(delta)` and `Quantile(q)` are
-        losses with a parameter. A `Loss` is a loss function that you write.
+        loss, log-cosh loss, Poisson loss, quantile loss or hinge loss. Every loss is a sum over samples and outputs; all losses
+        except sse divide this sum by the number of samples in the batch. The loss cce requires a softmax output layer, and bce
+        requires a sigmoid or softmax output layer. The loss poisson requires targets of at least 0, and predictions that are
+        positive; hinge requires the targets -1 and 1. The objects `Huber(delta)` and `Quantile(q)` are losses with a parameter.
+        A `Loss` is a loss function that you write.
     dtype : {"float32", "float64"}
         The dtype of the parameters and of all arithmetic.
     seed : int, optional
@@ -72,13 +72,13 @@ class Network(MultilayerPerceptron):
 
     Notes
     -----
-    On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. `fit`, `evaluate` and `predict`
-    copy arrays that do not fit in chunks, and copy each chunk while the GPU computes with the previous chunk. With chunks, the
-    results are bit-identical to the results without chunks. `gradients`, `trace` and `train_step` need GPU memory for the whole
-    batch. If the batch does not fit, `gradients`, `trace` and `train_step` raise MemoryError with the amount of free memory and
-    the batch size that would fit. If a call fails on the GPU, the network has the same parameters as before the call; after a
-    failed `fit`, the network has the parameters of the last finished epoch. If this process can no longer use the GPU, the
-    error message says so, and `parameters`, `save` and `to("cpu")` still work.
+    On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. Arrays that do not fit are divided
+    by `fit`, `evaluate` and `predict` into chunks, and each chunk is copied while the GPU computes with the previous chunk. The
+    results are bit-identical whether or not arrays are divided into chunks. `gradients`, `trace` and `train_step` need GPU
+    memory for the whole batch. If the batch does not fit, `gradients`, `trace` and `train_step` raise MemoryError with the
+    amount of free memory and the batch size that would fit. If a call fails on the GPU, the network has the same parameters as
+    before the call; after a failed `fit`, the network has the parameters of the last finished epoch. If a failure makes the GPU
+    unusable for this process, the error message says so, and `parameters`, `save` and `to("cpu")` still work.
 
     Initial weights are drawn uniformly from [-r, r]. In layers with relu or leaky_relu, r is sqrt(6 / n_in) (He et al., 2015,
     doi:10.1109/ICCV.2015.123); in all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).
@@ -171,7 +171,7 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Trains for one pass over the samples, without shuffling them. Further calls to `partial_fit` can pass more samples.
+        """Trains for one pass over the samples, without shuffling them. To train on more samples, call `partial_fit` again.
 
         Parameters
         ----------
@@ -295,7 +295,7 @@ class Network(MultilayerPerceptron):
         sharded : bool
             Whether each process passes only its own samples in x, y, sample_weight and validation_data, so that training uses
             the samples of all processes together. With sharded=False, the default, all processes must pass the same samples. If
-            x supplies batches, each process always passes only its own batches.
+            x supplies batches, each process passes only its own batches, whatever the value of `sharded`.
         verbose : {0, 1}
             With verbose=1, `fit` prints a line per epoch and, on a terminal, shows a progress bar during long epochs. With
             verbose=0, `fit` prints nothing.
@@ -365,8 +365,8 @@ class Network(MultilayerPerceptron):
             An NPZ or safetensors file. `load` recognises the format by the content of the file, not by its name. A file object
             is read from its current position; if this position is the end of the file, the file object is read from its start.
         formulas : list of Activation and Loss
-            The activations and the loss that the network uses and that you wrote. The file contains the names of these
-            activations and of the loss, and a hash of their functions, but no code.
+            The activations and the loss that the network uses and that you wrote. For an activation or a loss that you wrote,
+            the file contains its name and a hash of its functions, but no code.
         device, kernels : str
             As for `Network`. The device need not be the device on which the network was saved.
 

@@ -118,7 +118,7 @@ class Expressions:
         self.unknown(node)
 
     def operation(self, node: ast.AST, left: ast.expr, op: ast.operator, right: ast.expr, known: Known) -> Value:
-        """Translates `left op right`. A power with a small constant integer as exponent becomes a fast, exact product."""
+        """Translates `left op right`; a power with a small constant integer as exponent becomes a product, which is fast."""
         if isinstance(op, ast.Pow):
             exponent = self._constant_of(right, known)
             if exponent is not None and exponent.is_integer() and abs(exponent) <= HIGHEST_POWER:
@@ -244,7 +244,7 @@ class Expressions:
             )
         if len(arguments) != known.arguments:
             self.refuse(
-                f"the formula calls {spoken} with {len(arguments)} arguments, but numbanet's takes {known.arguments}", node
+                f"the formula calls {spoken} with {len(arguments)} arguments, but numbanet's version takes {known.arguments}", node
             )
         return self.calling(f"__{function.__name__}", known.function, arguments)
 

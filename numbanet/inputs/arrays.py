@@ -1,8 +1,7 @@
 """Checks arrays that users pass, and converts them to the form that the engines take.
 
-The functions convert host arrays to read-only arrays in C order with the network's dtype. Because of this conversion, the
-compiled loops see a single array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay there, and
-are not converted.
+The functions convert host arrays to read-only arrays in C order with the network's dtype, so that the compiled loops see a
+single array type, and cannot write to memory that belongs to the caller. GPU arrays stay on the GPU, and are not converted.
 """
 
 from collections.abc import Callable
@@ -259,7 +258,7 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
 
 
 def _check_range(name: str, y: Any, topology: Topology) -> None:
-    """Raises ValueError if a built-in loss is not defined for a target."""
+    """Raises ValueError if the network's loss is a built-in loss that is not defined for a target."""
     loss = topology.own_loss
     if loss is None or not loss.is_built_in or loss.name not in _RANGES:
         return

@@ -42,5 +42,5 @@ def usable_device(device: Any, kernels: str = "fast") -> str:
 
 @functools.cache
 def warn_once(message: str) -> None:
-    """Warns with this message unless the process has done so before. The warning points at the line that called numbanet."""
+    """Issues a warning once per process and message. The warning points at the line that called numbanet."""
     checks.warn(message)

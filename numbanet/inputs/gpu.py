@@ -212,7 +212,7 @@ def find_improbable(numbers, first):
 def find_wrong_sum(y, tolerance, first):
     """Finds the first sample s with |sum_j y_sj - 1| > tolerance, with one thread per sample.
 
-    Reads y of shape (n, n_out). Lowers first[0] to the index of the first such sample. Kahan's summation (1965,
+    Reads y of shape (n, n_out). Lowers first[0] to the index of the first sample with a wrong sum. Kahan's summation (1965,
     doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
     """
     s = cuda.grid(1)

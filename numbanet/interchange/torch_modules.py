@@ -264,7 +264,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns a function that takes an open file with this suffix and the layers' names, and reads the layers from the file."""
+    """Returns the function that reads the layers from an open file in the format of `path`, given the layers' names."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors

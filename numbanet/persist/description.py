@@ -111,7 +111,7 @@ class Description:
         Raises
         ------
         ValueError, TypeError, LookupError, AttributeError
-            The dict or the array is invalid.
+            `entries` or `history` is invalid.
         NeedsMoreError
             The network uses a formula that `own` does not contain.
         """

@@ -164,8 +164,8 @@ def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[
 def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     """Writes a legend inside the Axes if it covers only a small part of them and no layout engine makes room beside the Axes.
 
-    If the legend does not fit inside the Axes, it is at the right of the Axes, which become narrower. If the legend would need
-    more than half of the width, its letters are smaller, and, if necessary, it ends with the number of names that it omits.
+    If the legend does not fit inside the Axes, it is placed at the right of the Axes, which become narrower. If the legend
+    would need more than half of the width, it has smaller letters and, if necessary, omits names and ends with their number.
     """
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
     width, height = size_in_mm(ax)

@@ -37,7 +37,8 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
     """Returns a picture as an SVG element, with text that a reader can select.
 
     The picture takes the colours of the page, light or dark. A picture that contains coloured pixels, such as a confusion
-    matrix, keeps its own colours and a white background on every page, unless the colour map of the pixels is in `ADAPTING`.
+    matrix, keeps its own colours and a white background on every page, unless the colours of the pixels suit both light and
+    dark pages.
 
     Parameters
     ----------

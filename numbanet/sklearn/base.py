@@ -96,8 +96,8 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         DivergenceError
             The loss is no longer finite. After a DivergenceError, the network has the parameters of the last epoch with a
             finite loss. A DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a
-            finite score, `fit` issues a ConvergenceWarning instead of this error, and restores the parameters of the best
-            epoch.
+            finite score, `fit` issues a ConvergenceWarning instead of raising DivergenceError, and restores the parameters of
+            the best epoch.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)

@@ -58,8 +58,8 @@ def learn(
         Names of columns to leave out.
     impute : {"mean", "median", "most-frequent"}, optional
         The statistic that replaces missing numbers. With `impute`, missing categories and booleans are always replaced by the
-        most frequent value; if several values are equally frequent, by the value that sorts first. By default, a missing value
-        raises ValueError.
+        most frequent value; if several values are equally frequent, by the value that sorts first. Without `impute`, a missing
+        value raises ValueError.
     rows : ndarray of int, optional
         Indices of the rows from which means, standard deviations and replacements are computed, such as the training rows; by
         default, all rows. Categories and classes are collected from all rows, even if `rows` is given.

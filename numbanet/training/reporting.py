@@ -184,8 +184,8 @@ def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
     """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
-    There is a message only if the loss also exceeds the loss of a network that predicts the same values for every sample. For
-    example, an increase of the loss from 1e-12 to 1e-10 causes no warning.
+    There is a message only if the loss after training also exceeds the loss of a network that predicts the same values for
+    every sample. For example, an increase of the loss from 1e-12 to 1e-10 causes no warning.
 
     Parameters
     ----------
@@ -219,9 +219,9 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
 def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
     """Returns the loss per sample of a network that predicts the same values for every sample.
 
-    For the losses cce and bce, this network predicts equal probabilities for all classes; for mse and sse, it predicts 0. For
-    mse and sse without y, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a loss
-    that the user wrote.
+    The predicted values are equal probabilities of all classes for the losses cce and bce, and 0 for mse and sse. For mse and
+    sse without y, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a loss that the
+    user wrote.
     """
     n_out = topology.sizes[-1]
     if topology.own_loss:
