@@ -53,7 +53,7 @@ class Network(MultilayerPerceptron):
         The slope of leaky_relu for z <= 0.
     dropout : float or list of float
         The probability, in [0, 1), with which the activation of a hidden neuron is set to 0 in a training step: one number for
-        all hidden layers, or one number per hidden layer. Training divides the activations that are not set to 0 by 1 -
+        all hidden layers, or one number per hidden layer. In training, the activations that are not set to 0 are divided by 1 -
         dropout, so that predictions need no correction (Srivastava et al., 2014, JMLR 15:1929).
     device : {"cpu", "cuda", "auto"}
         The device on which the network computes. "auto" means "cuda" if a GPU can be used, otherwise "cpu".

@@ -244,7 +244,8 @@ class Expressions:
             )
         if len(arguments) != known.arguments:
             self.refuse(
-                f"the formula calls {spoken} with {len(arguments)} arguments, but numbanet's version takes {known.arguments}", node
+                f"the formula calls {spoken} with {len(arguments)} arguments, but numbanet's version takes {known.arguments}",
+                node,
             )
         return self.calling(f"__{function.__name__}", known.function, arguments)
 

@@ -187,7 +187,7 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
 
 
 def _activation(name: str, kind: str, module: Any) -> tuple[str, float | None]:
-    """Returns numbanet's name for the activation of a module, and the slope of leaky_relu or None."""
+    """Returns numbanet's name for the activation of a module, and for leaky_relu the slope, else None."""
     if kind == "LeakyReLU":
         return leaky_relu(module.negative_slope)
     if kind == "GELU" and module.approximate == "tanh":
@@ -253,7 +253,7 @@ def _layer(name: str, weight: Any, bias: Any) -> Layer:
     if weight.ndim != 2:
         raise ValueError(f"the weight of layer {name} has shape {weight.shape}, but a linear layer needs two dimensions")
     if not weight.size:
-        raise ValueError(f"the weight of layer {name} has shape {weight.shape}, but a layer needs inputs and outputs")
+        raise ValueError(f"the weight of layer {name} has shape {weight.shape}, but must have at least one row and one column")
     b = np.zeros(len(weight), weight.dtype) if bias is None else _array(f"bias of layer {name}", bias)
     return Layer(name, weight.T, b)
 

@@ -169,7 +169,7 @@ def _height(lines: list[Line]) -> float:
 
 
 def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
-    """Draws lines from top to bottom; the option "tone" of a line names a colour of the theme."""
+    """Draws lines of text from top to bottom; the option "tone" of a line names a colour of the theme."""
     for drawn in lines:
         options = dict(drawn.options)
         colour = getattr(page.theme, options.pop("tone", "ink"))
@@ -178,10 +178,10 @@ def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
 
 
 def _title_lines(title: str, note: str, room: float, first_room: float) -> list[Line]:
-    """Returns the title of a card, the source of the formula, and a note about its curves.
+    """Returns the lines with the title of a card, the source of the formula, and a note about the curves.
 
-    The first line is above the panel, and may have the width `first_room`. The first line also contains the source of the
-    formula, if the source fits into the line.
+    The first line of the title is above the panel, and may be as wide as `first_room`. The first line also contains the source
+    of the formula, if the source fits into the line.
     """
     match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
     words, reference = match.groups("") if match else (title, "")

@@ -50,8 +50,8 @@ def learn(
         The column to predict.
     task : {"classification", "regression"}, optional
         By default, the task is inferred from the target column. The task is classification if the target column contains
-        strings, booleans, or whole numbers with at most 20 distinct values that occur at least twice on average. For any other
-        numbers, the task is regression, and the target is standardised like a numeric column.
+        strings, booleans, or whole numbers with at most 20 distinct values that occur at least twice on average; otherwise, the
+        task is regression, and the target is standardised like a numeric column.
     categorical : list of str
         Names of columns to encode as categories even if they look like numbers, booleans or dates.
     ignore : list of str

@@ -189,7 +189,7 @@ _CHECKS = {
 
 
 def optimizer_of(value: str | Optimizer | None) -> Optimizer:
-    """Converts the argument `optimizer` of `Network.fit`, a name or an object, to an object."""
+    """Converts the argument `optimizer` of `Network.fit`, a name or an `Optimizer`, to an `Optimizer`."""
     if isinstance(value, Optimizer):
         return value
     if not isinstance(value, str):

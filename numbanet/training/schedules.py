@@ -42,7 +42,7 @@ class Schedule:
         return base * self.factor(epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the factor of the learning rate in an epoch. The parameters are the same as in `learning_rate`."""
+        """Returns the factor for the learning rate of an epoch. The parameters are the same as in `learning_rate`."""
         raise NotImplementedError
 
 
