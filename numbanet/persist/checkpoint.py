@@ -213,7 +213,7 @@ def conditions(
 
 
 def _shown(value: Any) -> str:
-    """Returns a condition's value for an error message; a string, which is usually the repr of an object, without quotes."""
+    """Returns an argument's value for an error message; a string, which is usually the repr of an object, without quotes."""
     return value if isinstance(value, str) else checks.shown(value)
 
 

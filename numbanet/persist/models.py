@@ -1,4 +1,4 @@
-"""Converts a model to the content of a file (a description and flat vectors), and restores a model from this content."""
+"""Converts a model to the content of a file, a description and flat vectors of numbers, and restores a model from them."""
 
 from typing import Any
 

@@ -79,12 +79,12 @@ def remark(row: Row, width: float) -> Block:
 
 
 def files_of(rows: list[Row]) -> list[str]:
-    """Returns the names of the files that contain the loops of the rows, in the order of the rows."""
+    """Returns the names of the files that contain the loops of the formulas in `rows`, in the order of `rows`."""
     return [f"{name}.py" for name in dict.fromkeys(row.loop.partition(".")[0] for row in rows)]
 
 
 def groups(rows: list[Row]) -> list[list[Row]]:
-    """Divides rows into groups; each row with a title begins a new group."""
+    """Divides rows of docs/sheet.md (formulas) into groups; each row with a title begins a new group."""
     divided: list[list[Row]] = []
     for row in rows:
         if row.title or not divided:
@@ -94,7 +94,7 @@ def groups(rows: list[Row]) -> list[list[Row]]:
 
 
 def card(rows: list[Row], width: float, panel_width: float) -> Block:
-    """Returns the block of a group of rows: formulas and function names on the left, curves in a panel on the right."""
+    """Returns the block of a group of formulas: formulas and function names on the left, curves in a panel on the right."""
     curves = _distinct_curves(rows)
     room = width - INDENT - (PANEL_LEFT + panel_width + PANEL_RIGHT if curves else 0.0)
     keys = list(curves)
@@ -149,7 +149,7 @@ def comparison(width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """Returns the curves of a group of rows by their names (scalar, loop); rows with the same two names share a curve."""
+    """Returns the curves of a group of formulas, by the names (scalar, loop) of the functions; equal names share a curve."""
     curves = {row[3:5]: curve(row) for row in rows}
     return {key: drawn for key, drawn in curves.items() if drawn}
 
@@ -203,7 +203,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _lines_of(row: Row, room: float) -> list[Line]:
-    """Returns the lines of a row: the formula with the words before and after it, and the names of the functions."""
+    """Returns the lines of text for a row: the formula with the words before and after it, and the names of its functions."""
     names = [name.partition(".")[2] for name in (row.scalar, row.loop) if name]
     code = [f"{name} · " for name in names[:-1]] + names[-1:]
     lines = _formula_lines(row.formula or row.computed_as, room)
