@@ -28,7 +28,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
     """Reads a network's description and flat vectors (such as the parameters) from an open NPZ file.
 
-    `read` raises an exception if the file is invalid. `own` contains the formulas that users wrote and that the network may use.
+    Raises an exception if the file is invalid. `own` contains the formulas that users wrote and that the network may use.
     """
     with opened_archive(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
