@@ -1,8 +1,9 @@
 """The only module that accesses `numba.cuda`: it compiles and launches kernels, and explains why a GPU cannot be used.
 
 The module `numba.cuda` comes from NVIDIA's package `numba-cuda` if the package is installed (the extras `cuda12` and `cuda13`
-install it). Otherwise `numba.cuda` comes from the successor `numba-cuda-mlir` or, if neither package is installed, from Numba's
-built-in CUDA target. If the environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides `numba.cuda`.
+install it). Without `numba-cuda`, `numba.cuda` comes from its successor `numba-cuda-mlir` or, if neither package is installed,
+from Numba's built-in CUDA target. If the environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides
+`numba.cuda`.
 """
 
 import contextlib
@@ -95,10 +96,10 @@ _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default
 
 @contextlib.contextmanager
 def launching_on(stream: Any) -> Iterator[None]:
-    """Returns a context manager.
+    """Returns a context manager in which kernels are launched on a CUDA stream.
 
-    Returns a context manager, within which the kernels that `configured` returns are launched on the CUDA stream `stream`. If
-    `stream` is a graph builder, the kernels are not launched, but recorded in the builder's CUDA graph.
+    In the with block, the kernels that `configured` returns run on the CUDA stream `stream`. If `stream` is a graph builder,
+    the kernels are not launched, but recorded in the builder's CUDA graph.
     """
     token = _stream.set(stream)
     try:
@@ -160,7 +161,7 @@ def recompiled(kernel: Any, function: Callable) -> Any:
 
 
 def intrinsic_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.intrinsic`, but for CUDA kernels. The simulator does not support intrinsics."""
+    """Works like `numba.extending.intrinsic`, which emits LLVM code, but for CUDA kernels on a GPU, not in the simulator."""
     return getattr(cuda.extending, "intrinsic", intrinsic)(function)
 
 

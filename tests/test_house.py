@@ -192,7 +192,7 @@ def test_the_table_keeps_the_design():
 
 
 def test_the_architecture_page_shows_the_same_table():
-    """Each row of the page's table names a folder or module, and those from which it may import; a dash means none."""
+    """Each row of the table in docs/architecture.md names a folder or module, and those from which it may import."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     table = re.search(r"^\| *room *\|[^\n]*may import[^\n]*\n\|[-:| ]+\n((?:\|[^\n]*\n)+)", page, re.MULTILINE | re.IGNORECASE)
     assert table, "docs/architecture.md has no table `| room | may import |`"
@@ -236,7 +236,7 @@ class Function(NamedTuple):
 
     @property
     def is_compiled(self) -> bool:
-        """True if Numba compiles the function, or compiles code that the function describes."""
+        """True if Numba compiles the function, or if the function tells Numba how to compile other code."""
         decorators = map(ast.unparse, self.node.decorator_list)
         return KERNELS in self.path.parents or any(COMPILED.search(decorator) for decorator in decorators)
 

@@ -65,7 +65,7 @@ class Kernel:
         return self.dispatcher[configuration]
 
     def recompiled(self, function: Callable) -> "Kernel":
-        """Returns a kernel or device function with the code of `function` and the compiler options of this object."""
+        """Returns a kernel or device function with the code of `function` and the compiler options of this `Kernel`."""
         return Kernel(self.provider, function, self.options)
 
     @functools.cached_property
@@ -107,7 +107,7 @@ def _names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _lower_type(extending: Any) -> None:
-    """Makes numba-cuda-mlir generate code for the function `type`, as in type(z)(1); without this, it only infers the types."""
+    """Makes numba-cuda-mlir generate code for the function `type`, as in type(z)(1); by itself, it only infers the types."""
     from numba_cuda_mlir.numba_cuda import types as mlir_types
 
     @extending.lower_builtin(type, mlir_types.Any)

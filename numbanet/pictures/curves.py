@@ -166,7 +166,7 @@ def _cce() -> Curve:
 
 
 def _log_sum() -> Curve:
-    """Returns the curve of the loss cce if the target is the class with the largest z; this loss is log(1 + others)."""
+    """Returns the curve of the loss cce if the target is the class with the largest z: log(sum_j e^(z_j - max z))."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
     return Curve("$z_1$", Z, loss, (r"$\log(1 + \mathrm{others})$",), SOFTMAX)
@@ -235,7 +235,7 @@ def _neuron_gradients(w: float, b: float) -> tuple[float, float]:
 def _tangents(
     variable: str, name: str, loss: Callable[[float], float], slope: Callable[[float], float], x_label: str = "$w,b$"
 ) -> Curve:
-    """Returns a curve of three pieces: short tangents to the loss curve at three points. `name` is the name of the slope."""
+    """Returns a curve of three pieces, which has the name `name`: short tangents to the loss curve at three points."""
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
     x, y = np.array(pieces).T
@@ -289,7 +289,7 @@ def _path(eta: float, constants: str, step: Callable[[int, NDArray[np.float64], 
     """Returns the curve of the loss over w, with one point at the start and one after each update.
 
     The function step(t, gradients, w) performs the update with the number t, counted from 1, with the learning rate eta. The
-    string `constants` describes the other constants of the rule.
+    string `constants` describes the constants of the update rule other than eta.
     """
     w, path = np.array([START]), [START]
     for t in range(1, STEPS + 1):
@@ -343,7 +343,7 @@ LOWEST = {"poisson": 0.3}  # the smallest y_hat of the curve of a loss, if it di
 
 
 def _more_loss(name: str, curve_name: str) -> Callable[[], Curve]:
-    """Returns a function that makes the curve of the loss of one output, or of its derivative, for y = 1 and n = 1."""
+    """Returns a function that computes the curve of a loss, or of the derivative of a loss, for one output, y = 1 and n = 1."""
     function, jump = getattr(equations, name), [np.nextafter(1, 0), 1.0, np.nextafter(1, 2)]
     y_hat = np.sort([*np.linspace(LOWEST.get(name.removeprefix("d_"), -2.0), 4, 120), *jump])
 

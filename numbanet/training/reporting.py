@@ -206,7 +206,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
             return None
         first, when = scale * _loss_with(start, model, part), "before the first epoch"
         worse = loss > FAR * first
-        if on_host is None:  # y stays on the GPU; a network with parameters 0 guesses, too
+        if on_host is None:  # y is on the GPU; with parameters 0, the network predicts the same values for every sample
             worse = worse and loss > scale * _loss_with(np.zeros_like(start), model, part)
     if not worse:
         return None

@@ -31,7 +31,7 @@ def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
         ({"sizes": [3]}, ValueError, r"sizes must name the inputs and at least one layer"),
         ({"sizes": []}, ValueError, r"sizes must name the inputs"),
         ({"sizes": 3}, TypeError, r"sizes must be a list of integers"),
-        ({"sizes": "64,10"}, TypeError, r"sizes must be a list of integers, input first, not the string '64,10'"),
+        ({"sizes": "64,10"}, TypeError, r"sizes must be a list .*, the number of inputs first, not the string '64,10'"),
         ({"sizes": [3, 0, 2]}, ValueError, r"sizes\[1\] must be at least 1, not 0"),
         ({"sizes": [3, -4, 2]}, ValueError, r"sizes\[1\] must be at least 1, not -4"),
         ({"sizes": [3, 4.0, 2]}, TypeError, r"sizes\[1\] must be an integer, not 4.0"),

@@ -36,7 +36,7 @@ def free(monkeypatch):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Returns a list to which engines add the number of samples for which they ask for a workspace (arrays of results)."""
+    """Returns a list of the numbers of samples for which engines ask for a workspace (arrays of results)."""
     numbers, of = [], Workspaces.of
     monkeypatch.setattr(Workspaces, "of", lambda self, n: numbers.append(n) or of(self, n))
     return numbers
@@ -141,7 +141,7 @@ def small(device="cuda", kernels="fast"):
 def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
     """After a MemoryError, the network has its old parameters, and a second call succeeds.
 
-    The test lets every fifth allocation fail, one in each call.
+    The test makes every fifth allocation of the call fail, each in a separate call with a new network.
     """
     kernels, call = "reference" if way == "reference" else "fast", CALLS[call]
     if kernels == "fast":

@@ -1,4 +1,4 @@
-"""With the compiler numba-cuda-mlir, the reference kernels give the same results; numbanet refuses to run the fast kernels."""
+"""With the compiler numba-cuda-mlir, the reference kernels give right results; numbanet refuses to run the fast kernels."""
 
 import math
 from types import SimpleNamespace

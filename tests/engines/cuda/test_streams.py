@@ -1,4 +1,4 @@
-"""Calls wait only for the CUDA streams that they need: work of the caller in other streams continues."""
+"""A call of numbanet waits only for the CUDA streams that it needs; the caller's work in other streams continues."""
 
 from types import SimpleNamespace
 
