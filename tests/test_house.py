@@ -24,9 +24,7 @@ CORE = {"checks", "engines", "inputs"}
 MAY_IMPORT: dict[str, set[str]] = {
     # access to Numba, to CUDA and to optional packages, and checks of single values
     "_extras": set(),
-    "_cuda_versions": {"_extras"},
-    "_cuda_mlir": set(),
-    "_cuda": {"_cuda_mlir", "_cuda_versions"},
+    "_cuda": {"_extras"},
     "_compile": set(),
     "_elementary": {"_compile", "_cuda"},
     "files": {"_extras"},
@@ -206,7 +204,7 @@ def test_the_architecture_page_shows_the_same_table():
 
 def test_numba_cuda_is_imported_in_one_place():
     found = found_in_files(lambda path: [name for name in imported(path) if f"{name}.".startswith("numba.cuda.")])
-    assert found.keys() == {"_cuda.py"}
+    assert found.keys() == {"_cuda/numba_cuda.py"}
 
 
 def test_flags_of_the_compiler_are_chosen_in_one_place():

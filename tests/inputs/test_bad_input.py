@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import numbanet
-from numbanet import _cuda
+from numbanet import _compile, _cuda
 from numbanet._compile import config
 from numbanet.engines.cpu import epoch, threads
 from tests.helpers.engines import each
@@ -313,6 +313,7 @@ def test_compiled_code_receives_arrays_of_the_types_that_it_was_compiled_for(lay
 
     def watched(self, run, arguments, *others):
         received.append(tuple(map(epoch.run.typeof_pyval, arguments)))
+        assert _compile.types_of(arguments) == received[-1]
         return call(self, run, arguments, *others)
 
     monkeypatch.setattr(threads.Crew, "call", watched)

@@ -67,7 +67,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
     dtype, header, layers, trains = topology.dtype, workspace.header[0], workspace.layers, task == TRAIN
     products = [] if task == DESCEND else list(PRODUCTS) if trains else ["forward"]
     missing = [name for name in products if PRODUCTS[name][0].must_be_compiled(PRODUCTS[name][1], dtype)]
-    argument_types = () if dtype in COMPILED else types_of(run, arguments)
+    argument_types = () if dtype in COMPILED else types_of(arguments)
     aside = missing if argument_types and must_be_compiled(run, argument_types) else missing[1:]
     with _compiled_aside(dtype, aside if threads.get_num_threads() > 1 else []) as wait:
         if argument_types:
