@@ -17,6 +17,7 @@ from numba import types
 
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
+from numbanet._cuda.kernel import Kernel
 from numbanet.engines import rule, samples
 from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda import output
@@ -40,7 +41,6 @@ from tests.helpers.networks import topology
 if reason := compile_gate.missing():
     pytest.skip(reason, allow_module_level=True)
 
-from numba.cuda.dispatcher import CUDADispatcher
 
 SECTIONS = [section.name for section in pkgutil.iter_modules(equations.__path__, "numbanet.equations.")]
 MODULES = [*map(importlib.import_module, SECTIONS), samples]
@@ -60,7 +60,7 @@ def kernels_of(module) -> dict:
     return {
         name: value
         for name, value in vars(module).items()
-        if isinstance(value, CUDADispatcher) and value.py_func.__module__ == module.__name__
+        if isinstance(value, Kernel) and value.py_func.__module__ == module.__name__
     }
 
 

@@ -105,7 +105,7 @@ def allocations(monkeypatch):
         return call
 
     for name in ("device_array", "to_device", "pinned_array"):
-        monkeypatch.setattr(_cuda._provided, name, counted(getattr(_cuda._provided, name)))
+        monkeypatch.setattr(_cuda.cuda, name, counted(getattr(_cuda.cuda, name)))
     return numbers
 
 

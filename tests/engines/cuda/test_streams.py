@@ -36,7 +36,7 @@ def no_wait_for_all(monkeypatch):
     def refuse():
         raise AssertionError("waits for all streams")
 
-    monkeypatch.setattr(_cuda._provided, "synchronize", refuse)
+    monkeypatch.setattr(_cuda.cuda, "synchronize", refuse)
 
 
 def test_no_call_waits_for_the_whole_gpu(net, no_wait_for_all, monkeypatch):
