@@ -7,9 +7,8 @@ import pytest
 from numba import float32
 
 from numbanet._cuda import configured, cuda, launching_on
-from numbanet.engines.cuda.limits import free_bytes, stream_beside
+from numbanet.engines.cuda.limits import allow_shared_memory, free_bytes, stream_beside
 from numbanet.engines.cuda.memory import (
-    allow_shared_memory,
     arrive,
     arrived,
     await_copies,
