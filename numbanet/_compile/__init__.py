@@ -30,6 +30,7 @@ from typing import Any
 import numba
 import numba.core.config
 import numpy as np
+from llvmlite.binding.newpassmanagers import create_new_function_pass_manager
 from numba import extending, types
 from numba.core import event, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
@@ -132,7 +133,30 @@ def recompiled(dispatcher: Any, function: Callable) -> Any:
     return njit(function, _INLINED if dispatcher.targetoptions.get("forceinline") else FLAGS, cached=False)
 
 
-class _PartLibrary(JITCodeLibrary):
+class _EngineLibrary(JITCodeLibrary):
+    """The LLVM code of a function that an engine calls. LLVM optimises the code in less time than Numba's default library does.
+
+    Numba's default library runs all passes over each function before it links the function's callees. It then runs two rounds
+    of passes: a round that inlines the callees, so that reference counts can be removed, and a round that optimises everything.
+    The functions of the engines count no references.
+    """
+
+    def _optimize_functions(self, ll_module):
+        """Makes the functions small, so that LLVM inlines them into their callers."""
+        ll_module.data_layout = self._codegen._data_layout
+        passes, builder = create_new_function_pass_manager(), self._codegen._pass_builder()
+        passes.add_sroa_pass()
+        passes.add_instruction_combine_pass()
+        passes.add_simplify_cfg_pass()
+        for function in ll_module.functions:
+            passes.run(function, builder)
+
+    def _optimize_final_module(self):
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+class _PartLibrary(_EngineLibrary):
     """The LLVM code of a function that `njit_part` compiles. LLVM optimises the code only after linking it into a caller.
 
     Numba's default library would generate optimised machine code for the function itself, and again for each of its callers.
@@ -180,9 +204,13 @@ _UNNEEDED = {
 
 
 class _EntryCompiler(Compiler):
-    """Compiles a function without Numba's compiler passes in _UNNEEDED, which saves about a tenth of the compile time."""
+    """Compiles a function without Numba's compiler passes in _UNNEEDED, which saves about a tenth of the time."""
+
+    library: type[JITCodeLibrary] = _EngineLibrary
 
     def define_pipelines(self):
+        self.state.library = self.library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library.enable_object_caching()
         pipelines = super().define_pipelines()
         for pipeline in pipelines:
             pipeline.passes = [step for step in pipeline.passes if step[0] not in _UNNEEDED]
@@ -190,9 +218,7 @@ class _EntryCompiler(Compiler):
 
 
 class _PartCompiler(_EntryCompiler):
-    def define_pipelines(self):
-        self.state.library = _PartLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
-        return super().define_pipelines()
+    library = _PartLibrary
 
 
 # With _nrt False, Numba does not count references to arrays. Reference counting is unnecessary, because no compiled function
