@@ -94,7 +94,7 @@ def _read(path: Path) -> bytes:
     with open(os.open(path, _READ), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or is_foreign(status):
-            raise PermissionError(f"{path} is not a file that only this user can write")
+            raise PermissionError(f"{path} is not a regular file, or another user could have written it")
         expected, content = file.read(_HASH_BYTES), file.read()
     if hashlib.sha256(content).digest() != expected:
         raise ValueError(f"{path} is damaged")

@@ -135,7 +135,7 @@ def recompiled(kernel: Any, function: Callable) -> Any:
 
 
 def intrinsic_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.intrinsic`, which emits LLVM code, but for CUDA kernels on a GPU, not in the simulator."""
+    """Works like `numba.extending.intrinsic`, but kernels on a GPU (not in the simulator) can call the resulting function."""
     return getattr(cuda.extending, "intrinsic", intrinsic)(function)
 
 

@@ -69,7 +69,8 @@ class Job(NamedTuple):
         One of the constants PREDICT, LOGITS, EVALUATE, TRAIN and DESCEND in the module `cpu.epoch`.
     batch_size : int
         Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE, `batch_size` is the number of samples in a
-        block. If several threads compute, the number of samples in a block is a multiple of MR.
+        block. If several threads compute, the number of samples in a block is a multiple of MR, the number of rows
+        of a tile.
     stop : int
         A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
@@ -106,14 +107,14 @@ class Block(NamedTuple):
     position : int
         Position of the block's first sample in `Samples.order`.
     first : int
-        Index of the memory row that holds the block's first sample. The index is a multiple of MR.
+        Index of the memory row that holds the block's first sample: a multiple of MR, the number of rows of a tile.
     n : int
         Number of samples in the block.
     opens, closes : bool
         `opens` is true if the block is the first block of its batch. `closes` is true if the block is the last block of its
         batch, after which the parameters are updated.
     rates_at : int
-        Index, in the flattened table `UpdateRule.rates`, at which the batch's n, eta, eta_t and epsilon_t begin.
+        Index, in the flattened table `UpdateRule.rates`, at which the batch's row of four rates begins.
     """
 
     position: int

@@ -45,7 +45,7 @@ class Terms(NamedTuple):
     rule : Rule
         The update rule.
     rates : (steps, 4) float64
-        For each step, n, eta, eta_t and epsilon_t, as in `UpdateRule`.
+        For each step, the loss divisor n, the learning rate eta, and Adam's eta_t and epsilon_t (see `UpdateRule`).
     draw : Draw or None
         The key and counter of dropout's random numbers; None for no dropout.
     spare : bool
@@ -277,7 +277,7 @@ class FastCpuEngine:
         return Samples(x, y, weights, np.ascontiguousarray(order, np.int64), outputs)
 
     def _block_rows(self, batch_size: int) -> int:
-        """Returns the number of samples per block that cuts a batch into blocks of (almost) equal size."""
+        """Returns the number of samples per block if a batch is cut into as few blocks as possible, of (almost) equal size."""
         blocks = -(-batch_size // self.most_rows)
         return -(-batch_size // blocks)
 
@@ -324,10 +324,10 @@ class FastCpuEngine:
         return Totals(*totals)
 
     def _new_workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, None]:
-        """Returns the fields of a `Workspace` for blocks of `rows` samples, and None, because `run` is not compiled yet.
+        """Returns a `Workspace`'s fields for blocks of `rows` samples, and None in place of `run`, which the caller compiles.
 
-        `drops` and `spare` are the parameters of `Layout.records`. The workspace contains only the first `layers` layers of the
-        network.
+        `drops` is true if dropout is applied, and `spare` is true if gradients are added up in the second array for gradients.
+        The workspace contains only the first `layers` layers of the network.
         """
         layout = self.layout
         header, records, _ = layout.records(rows, drops, spare)

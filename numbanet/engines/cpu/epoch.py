@@ -80,13 +80,13 @@ def gather(memory, header, panels, samples, position, span, scratch):
 
 @njit_merged
 def tiles_of(layer, groups, nr):
-    """Returns the number of tiles (MR samples x NR neurons) in a layer's activations, for `groups` groups of MR samples."""
+    """Returns the number of tiles (MR = 6 samples x `nr` neurons) in a layer's activations of `groups` groups of MR samples."""
     return -(-layer.n_out // nr) * groups
 
 
 @njit_merged
 def rows_of(block, member):
-    """Returns the range of memory rows that this thread processes: rows of the block's samples, in whole groups of MR rows."""
+    """Returns the range of the block's memory rows that this thread processes: groups of MR = 6 rows, or fewer in the last."""
     groups = thread_range(-(-block.n // MR), member)
     return Span(block.first + groups.begin * MR, block.first + min(groups.end * MR, block.n))
 
@@ -124,7 +124,7 @@ def forward(workspace, samples, block, draw, member):
 def backward(workspace, block, step, draw, member):
     """Computes delta of all layers from delta of the last layer.
 
-    After the last block of a batch, also updates w and b. After an earlier block of the batch, only stores the gradients in
+    If `block.closes` is true (after the last block of a batch), also updates w and b. Otherwise, only stores the gradients in
     memory.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers

@@ -43,7 +43,7 @@ class Workspace:
     ones : device array (n,)
         The sample weights of a batch without sample weights: 1 for every sample.
     rates : device array (4,)
-        The rates (n, eta, eta_t, epsilon_t) of a batch of the n samples, with the values (n, 0, 0, 0), because only n is read.
+        The four rates of `Batch`, with the values (n, 0, 0, 0), because only the first rate, the loss divisor n, is read.
     """
 
     def __init__(self, topology: Topology, n: int):

@@ -93,7 +93,7 @@ def store_tile(typingctx, memory, places, step, tile):
 def replace_tile(typingctx, function, constant, memory, places, step, tile):
     """Replaces each vector v of a tile in memory with function(constant, c, v), where c is a vector of the argument `tile`.
 
-    `tile` is a tile in registers. The vectors c and v are in the same row and column of their tiles.
+    `tile` is a tile in registers. Its vector c has the same row and column as the vector v has in the tile in memory.
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
@@ -151,17 +151,17 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
 
     The result c is a tile of sums, as a tuple of SIMD vectors, two for each row and panel. A SIMD vector holds q numbers, and a
     panel (block of columns) has NR = 2 * q columns. The diagram shows the memory that the function reads for a tile in one
-    panel:
+    panel (c_00 to c_51, w_0 and w_1 are SIMD vectors):
 
                 start, c                   x                                    w
                 0 ...    q ... NR-1        k = 0   1   ...    chunk             0 ......... NR-1
                +--------+---------+       +------------------+--------+        +----------------+
-    start[0] ->| c_00   | c_01    |  x_0> |  .   .            .       | w[0]-> | w_0    w_1     |  k = 0
-    + step     | c_10   | c_11    |  x_1> |  .   .            .       |  + NR  | w_0    w_1     |      1
-    + 2 step   | c_20   | c_21    |  x_2> |  .   .            .       |        |   .      .     |      .
-               | c_30   | c_31    |  x_3> |  .   .            .       |        |   .      .     |      .
-               | c_40   | c_41    |  x_4> |  .   .            .       |        |   .      .     |      .
-    + 5 step   | c_50   | c_51    |  x_5> |  .   .            .       |        |   .      .     |  depth - 1
+    start[0] ->| c_00   | c_01    | x[0]->|  .   .            .       | w[0]-> | w_0    w_1     |  k = 0
+    + step     | c_10   | c_11    | x[1]->|  .   .            .       |  + NR  | w_0    w_1     |      1
+    + 2 step   | c_20   | c_21    | x[2]->|  .   .            .       |        |   .      .     |      .
+               | c_30   | c_31    | x[3]->|  .   .            .       |        |   .      .     |      .
+               | c_40   | c_41    | x[4]->|  .   .            .       |        |   .      .     |      .
+    + 5 step   | c_50   | c_51    | x[5]->|  .   .            .       |        |   .      .     |  depth - 1
                +--------+---------+       +------------------+--------+        +----------------+
 
     For each term k and P panels, the function performs 2 P loads of w, 6 broadcasts of x and 12 P fused multiply-adds. For P

@@ -6,9 +6,9 @@ memory. In a factor x that is not deep, the elements of each column are neighbou
 the elements of each row are neighbours. A thread loads 4 neighbouring values of a factor at a time, whether the factor is deep
 or not. A group of 4 neighbouring values is called a quad.
 
-Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
-threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is computed in three
-stages:
+Each thread computes a square tile of QUAD x QUAD sums (QUAD is 4), and adds QUAD terms to each sum at a time. If there are
+fewer tiles than threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is
+computed in three stages:
 
     The prologue (`divide`, `work_of`) selects the tile that a thread computes, and the part of the terms k that it adds up.
     The main loop (`main_loop`) computes the sums of a thread's tile over the thread's part of the terms.
@@ -154,10 +154,10 @@ def propagate(memory, to, r, c, total):
 
 @device_function
 def descend_weight(memory, to, r, c, total):
-    """Updates w_ij <- w_ij - eta dL/dw_ij, where `total` is dL/dw_ij.
+    """Updates the weight w_ij in row r and column c of the matrix `to.w`: w_ij <- w_ij - eta dL/dw_ij. `total` is dL/dw_ij.
 
-    w_ij is the element in row r and column c of the matrix `to.w` in shared memory. The new weight is also written to the
-    vector `to.parameters` in global memory, unless the offset in `to.out` is NOWHERE.
+    The matrix `to.w` is in shared memory. The new weight is also written to the vector `to.parameters` in global memory, unless
+    the offset in `to.out` is NOWHERE.
     """
     place, row_pitch = to.w
     w = descend(to.eta, total, get(memory.near, place + r * row_pitch + c))
@@ -200,10 +200,10 @@ class Division(NamedTuple):
     ----------
     rows, columns, quads : int
         `rows` and `columns` are the numbers of rows and columns of the product. `quads` is the number of quads (groups of 4)
-        into which the terms k of a sum are divided. The last quad is filled up with terms that are 0.
+        into which the terms k of a sum are divided. Terms that are 0 fill the last quad up to 4 terms.
     down, across : int
         The numbers of thread tiles along the rows (`down`) and along the columns (`across`) of the product. A thread tile is a
-        square of QUAD x QUAD sums, which a thread computes.
+        square of QUAD x QUAD sums (QUAD is 4), which a thread computes.
     parts, chunk : int
         `parts` is the number of parts into which the terms of a sum are divided; `chunk` is the number of quads of terms in a
         part.
@@ -282,7 +282,7 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
 
     @device_function
     def add_terms(near, x_at, x_step, w_at, w_step, sums):
-        """Adds sum_k x[r, k] * w[k, c] over QUAD terms k to sums[r, c], for QUAD rows r and QUAD columns c.
+        """Adds sum_k x[r, k] * w[k, c] over QUAD = 4 terms k to sums[r, c], for QUAD rows r and QUAD columns c.
 
         Loads QUAD quads (groups of 4 neighbouring values) of each factor. The first quad of x begins at the offset x_at, and
         the next quads follow at intervals of x_step elements. The first quad of w begins at the offset w_at, and the next quads
