@@ -41,6 +41,7 @@ from numba.np import numpy_support
 from numbanet._compile.cache import FunctionCache
 from numbanet._compile.folder import cache_folder
 from numbanet._compile.interrupts import signals_held
+from numbanet._compile.shortcuts import shortcuts
 
 config: Any = numba.core.config  # typed as Any, because Numba creates this module's attributes from environment variables
 intrinsic: Any = extending.intrinsic  # typed as Any, because the declared type includes the parameter `typingctx`
@@ -76,11 +77,11 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
 
 
 def _heard(compile: Callable) -> Callable:
-    """Returns the method `compile` of a function compiled by Numba, wrapped so that Ctrl-C can interrupt the compilation."""
+    """Returns the method `compile` of a function compiled by Numba, so that it is faster and Ctrl-C can interrupt it."""
 
     @functools.wraps(compile)
     def compile_(sig: Any) -> Any:
-        with signals_held():
+        with signals_held(), shortcuts():
             return compile(sig)
 
     return compile_
