@@ -13,8 +13,8 @@ decorator       callers                      cached use it for
 
 An engine runs several consecutive training steps, called a slice, in one call to compiled code. `parts_of` compiles a formula
 of `numbanet.equations` a second time, as an `njit_merged` function. MERGED contains the compiler options of `njit_merged`, for
-Numba's `overload` and `register_jitable`, which take options and cannot take a decorator. The code of `njit_part` and
-`njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
+calls that take options instead of a decorator, such as calls of Numba's `overload` and `register_jitable`. The code of
+`njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
 
 No other module of the package imports `numba.njit`.
 """
@@ -103,7 +103,7 @@ def _type_of(value: Any) -> Any:
 
 
 def compiled_for(dispatcher: Any, argument_types: tuple) -> Callable:
-    """Returns the dispatcher's machine code for the given argument types, as a function that Python can call.
+    """Returns the machine code of `dispatcher`, a compiled function, for given argument types, as a function for Python.
 
     Compiles the function if necessary. The returned function does not determine the types of its arguments, which saves some
     microseconds per call. Arguments of other types, or arrays that are not contiguous, would make the returned function read
@@ -160,7 +160,8 @@ class _EngineLibrary(JITCodeLibrary):
 class _PartLibrary(_EngineLibrary):
     """The LLVM code of a function that `njit_part` compiles. LLVM optimises the code only after linking it into a caller.
 
-    Numba's default library would generate optimised machine code for the function itself, and again for each of its callers.
+    The base class, Numba's `JITCodeLibrary`, would generate optimised machine code for the function itself, and again for each
+    of its callers.
     """
 
     def _optimize_final_module(self):
@@ -179,7 +180,8 @@ class _PartLibrary(_EngineLibrary):
     def set_env(self, name: str, env: Any) -> None:
         """Does nothing.
 
-        A function that `njit_part` compiles needs no environment object, because Python never calls the function.
+        A function that `njit_part` compiles needs no environment (Numba's store of Python objects), because Python
+        never calls the function.
         """
 
 

@@ -62,9 +62,10 @@ class Binding:
         )
 
     def _value(self, value: Any) -> Any:
-        """Returns `value`, the value of a variable that a function reads, or a replacement.
+        """Returns the replacement for `value`, which a function reads from a variable.
 
-        If `value` is a function of the package, the replacement is the function's version with the user's formulas.
+        If `value` is a function of the package, the replacement is the function's version with the user's formulas; otherwise,
+        it is `value` itself.
         """
         return self(value) if isinstance(_plain(value), types.FunctionType) and _is_of_the_package(_plain(value)) else value
 
@@ -161,7 +162,10 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
 
 
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
-    """Returns a function that computes own_term / (n * by) for the kind OWN_LOSS, and calls `loss_term` for all other kinds."""
+    """Returns a function that computes own_term / (n * by) for the kind OWN_LOSS, and calls `loss_term` for all other kinds.
+
+    `by` is 1 or the number of outputs.
+    """
 
     def loss_term_(kind, n, y, y_hat):
         if kind == OWN_LOSS:

@@ -36,9 +36,10 @@ NOTES_BYTES = 40
 
 
 class FastCudaEngine:
-    """The fast engine for an NVIDIA GPU. The engine trains in one of three ways, which `planning` chooses by estimated times.
+    """The fast engine for an NVIDIA GPU.
 
-    To predict and evaluate, the engine computes a matrix product per layer, for CHUNK samples at a time.
+    The engine trains in one of three ways, which the module `planning` chooses by estimated training times. To predict and
+    evaluate, the engine computes a matrix product per layer, for CHUNK samples at a time.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ class FastCudaEngine:
         self.moments.write(moments)
 
     def upload(self, array: Any) -> Any:
-        """Copies an array to the GPU if it fits into GPU memory together with the workspace for a chunk of samples.
+        """Copies an array to the GPU if it fits into GPU memory together with the activations and errors of a chunk of samples.
 
         If the array does not fit, `upload` returns the array itself, and the engine copies its samples in chunks during the
         computation.
@@ -291,8 +292,8 @@ class FastCudaEngine:
     def _chunks(self, *arrays: Any) -> Iterator[tuple[slice, Workspace, list]]:
         """Divides samples into chunks of at most CHUNK samples.
 
-        For each chunk, yields the range of its indices, a workspace, and the chunk's rows of the given arrays, in GPU memory.
-        If CHUNK samples do not fit into the free memory, yields fewer samples at a time.
+        For each chunk, yields the range of its indices, a workspace (GPU arrays for intermediate values), and the chunk's rows
+        of the given arrays, in GPU memory. If CHUNK samples do not fit into the free memory, yields fewer samples at a time.
         """
         count = min(CHUNK, arrays[0].shape[0])
         free = self._make_room(count, *arrays)
@@ -307,8 +308,8 @@ class FastCudaEngine:
     def _bytes_for(self, count: int, *arrays: Any) -> int:
         """Returns the number of bytes of GPU memory that computing with `count` samples at a time needs.
 
-        The memory holds two workspaces, because the last group of samples may have fewer than `count` samples. If samples are
-        streamed (copied to the GPU in chunks), the memory also holds two buffers.
+        For more than `count` samples, the memory holds two workspaces (arrays for intermediate values), because the last group
+        of samples may be smaller. If samples are streamed (copied to the GPU in chunks), the memory also holds two buffers.
         """
         workspaces = workspace_bytes(self.topology, count) * (2 if arrays[0].shape[0] > count else 1)
         buffers = 2 * count * self.chunks.bytes_of_sample if _are_streamed(arrays) else 0
@@ -347,8 +348,8 @@ def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
 
     The returned epoch consists of the samples epoch.order[samples]. `rows` holds the row indices of the returned epoch's
     samples, and becomes its order. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned epoch has
-    the sample weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only the samples
-    of the returned epoch, and the returned epoch has only the weights of its samples.
+    the sample weights of `epoch`. If the samples are streamed (copied to the GPU in chunks), `rows` are indices into a buffer
+    of the returned epoch's samples, and the returned epoch has the weights of these samples only.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

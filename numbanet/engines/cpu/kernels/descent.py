@@ -183,8 +183,8 @@ RULES = {
 def tile_routine(kind: int) -> Any:
     """Returns the compiled function that updates a tile of w and b (MR rows, NR columns) by a rule, from gradients in memory.
 
-    The tile begins at memory[at]. The tile's first row is row `row` of a panel, which consists of NR columns of w and b. The
-    gradients of the tile begin at memory[gradients].
+    The arguments `at` and `gradients` of the compiled function are the offsets in memory of the tile and of its gradients. The
+    argument `row` is the index of the tile's first row in a panel, which consists of NR columns of w and b.
     """
     name, descend_by_rule = RULES[kind]
 
@@ -235,7 +235,7 @@ def step_of(memory, header, rule, at):
 def squares_of_panel(memory, header, layer, panel, place):
     """Computes the sum of the squared gradients in each column of a panel, which consists of NR columns of w and b.
 
-    Writes the NR sums to memory, beginning at memory[place].
+    Writes one sum per column to memory, beginning at memory[place].
     """
     half = lanes(memory)
     nr = NR_VECTORS * half

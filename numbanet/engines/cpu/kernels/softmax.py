@@ -109,7 +109,7 @@ def hidden_softmax_error(memory, header, layer, integers, span):
 def become_logits(memory, header, layer, span):
     """Replaces z in its table with u = softmax_logit(z), for which sigmoid(u) = softmax(z).
 
-    Also stores z of each sample in the sample's scratch row 0, and u in the sample's scratch row 1, for `through_logits`.
+    For `through_logits`, also stores each sample's z in its scratch row 0, and each sample's logits u in its scratch row 1.
     """
     n_out = layer.n_out
     for s in range(span.begin, span.end):
@@ -124,7 +124,7 @@ def become_logits(memory, header, layer, span):
 def through_logits(memory, header, layer, span):
     """Replaces dL/du in the table of delta with delta_j = sum_i dL/du_i du_i/dz_j, where sigmoid(u) = softmax(z).
 
-    Reads z and u of each sample from the sample's scratch rows 0 and 1, which `become_logits` has filled.
+    Reads each sample's z and logits u from its scratch rows 0 and 1, which `become_logits` has filled.
     """
     n_out = layer.n_out
     for s in range(span.begin, span.end):

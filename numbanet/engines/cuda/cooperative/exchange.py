@@ -44,8 +44,9 @@ def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
 def load_x(memory, l, n):
     """Copies the inputs x of layer l, which are the outputs a of layer l - 1, from global to shared memory, for n samples.
 
-    Reads the matrix FAR_A of layer l - 1 in global memory. Writes the matrix X of layer l in shared memory. The function copies
-    only those inputs that are multiplied by this block's tile of w. Layer l must be in the head (the small last layers).
+    Reads the matrix FAR_A of layer l - 1 in global memory. Writes the copies to the matrix X of layer l in shared memory. The
+    function copies only those inputs that are multiplied by this block's tile of w. Layer l must be in the head (the small last
+    layers).
     """
     n_in = field(memory, l, Layer.N_IN)
     i, _, rows, _ = tile_of(memory, l)
@@ -64,7 +65,7 @@ def load_delta(memory, l, epsilon, zero, n):
     If layer l + 1 is a spread layer (a layer whose sums all blocks compute together), delta_j = dL/da_j da_j/dz_j is computed
     from the blocks' partial sums of dL/da_j, which lie in the array DL_DA_SUMS in global memory. If layer l + 1 belongs to the
     head (the small last layers) or does not exist, delta_j is copied from the matrix FAR_DELTA in global memory. The matrix
-    DELTA is padded with rows of zeros to a multiple of QUAD rows.
+    DELTA is padded with rows of zeros to a multiple of 4 (QUAD) rows.
     """
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
     place, pitch = place_of(memory, l, Matrix.DELTA)
@@ -148,8 +149,8 @@ def load_head(memory, parameters):
 def fill_ones(memory, one):
     """Writes 1, the constant input that is multiplied by b, to the matrices of inputs x in this block's shared memory.
 
-    b is stored as the last row of w, after the row of the last input. Only a block whose tile of w contains the row b has a
-    column for the constant input in its matrix X; the function does not change X in other blocks.
+    b is stored as the last row of w, after the row of the last input. The function writes to a block's matrix X (the inputs
+    that are multiplied by the block's tile of w) only if the tile contains the row b.
     """
     for l in range(common(memory, Common.LAYERS)):
         n_in, (place, pitch) = field(memory, l, Layer.N_IN), place_of(memory, l, Matrix.X)

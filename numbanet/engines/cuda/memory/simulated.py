@@ -1,4 +1,4 @@
-"""Memory operations that kernels call in Numba's simulator, as Python versions of the functions in the module `device`."""
+"""Python versions of the functions in the module `device`: memory operations that kernels call in Numba's simulator."""
 
 import threading
 from typing import Any

@@ -1,7 +1,8 @@
 """Device functions for the sums of a matrix product: some return the start value of a sum, others store the result.
 
 A device function finish(epilogue, out, at, z) computes a result from a complete sum `z`, and stores the result in out[at]. The
-argument `epilogue` holds other values that are needed to compute the result, such as the constant of the activation function.
+argument `epilogue` holds other values that are needed to compute the result, such as the integer constant that selects the
+activation function.
 """
 
 from typing import Any, NamedTuple

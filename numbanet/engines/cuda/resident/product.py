@@ -2,8 +2,8 @@
 
 Each thread computes a tile of 2 x 2 sums at a time. An `Operand` holds the strides of a matrix, so that the same loop can
 multiply by a matrix or by the transpose of a matrix. Each complete sum is passed to a function called `finish`, which computes
-and stores a result. In the three products of the module, `finish` is `activate`, `propagate` or `descend_weight`. Each of these
-functions takes its argument `to` as a named tuple of its own type: `activate`, for example, takes an `Activation`.
+and stores a result. Each of the module's three products has its own `finish`: `activate`, `propagate` or `descend_weight`. Each
+of these functions takes its argument `to` as a named tuple of its own type: `activate`, for example, takes an `Activation`.
 """
 
 from collections.abc import Callable
@@ -151,8 +151,8 @@ def product_with(finish: Callable) -> Callable:
         """Computes total = sum_k a[r, k] * b[k, c] and calls finish(near, to, r, c, total) for every row r and column c.
 
         `shape` is the tuple (rows, columns, number of terms k), and `operands` is the pair (a, b). Each thread computes tiles
-        of 2 x 2 sums. The two columns of a tile are half the width of the result apart, so that threads with consecutive
-        indices compute consecutive columns.
+        of 2 x 2 sums. The distance between the two columns of a tile is half the number of columns of the result, so that
+        threads with consecutive indices compute consecutive columns.
         """
         (rows, columns, depth), (a, b) = shape, operands
         across = (columns + 1) // 2
