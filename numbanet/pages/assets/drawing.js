@@ -146,11 +146,10 @@ function fit(value) {
   if (width > room) value.style.fontSize = `${(parseFloat(getComputedStyle(value).fontSize) * room) / width}px`;
 }
 
-/** If the drawing is wider than its section, scrolls the drawing to the neuron in hand and to its weights at work. */
-function showColumns(stage, atWork) {
-  const ends = [...atWork].map((key) => edges.get(key)).flatMap((edge) => (edge ? [edge.l - 1, edge.l] : []));
-  const middle = (Math.min(stage.layer, ...ends) + Math.max(stage.layer, ...ends)) / 2, box = document.querySelector(".scroll");
-  box.scrollLeft = (xOf(middle) / plan.width) * box.scrollWidth - box.clientWidth / 2;
+/** If the drawing is wider than its section, scrolls the drawing to a column; the columns beside it are visible, too. */
+function showColumn(column) {
+  const box = document.querySelector(".scroll");
+  box.scrollLeft = (xOf(column) / plan.width) * box.scrollWidth - box.clientWidth / 2;
 }
 
 /** Shows a stage in the drawing: the values of the neurons, and marks on the neuron and the weights of the stage. */
@@ -179,7 +178,7 @@ function paint(number, sample) {
     else edge.group.removeAttribute("tabindex");
   }
   labelWeights(stage, atWork);
-  showColumns(stage, atWork);
+  showColumn(stage.layer);
 }
 
 /** Writes a target beside its neuron: in one line, or in two lines if the window is narrow. */
