@@ -239,7 +239,7 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     most = checks.integer("most", most, 3)
     parameters, columns = network.parameters(), _columns(network.sizes, most)
     tallest = max(column.heights[0] - column.heights[-1] for column in columns)
-    size = 1.2 + 0.34 * columns[-1].x, 1.9 + 0.34 * max(tallest, 2)
+    size = 1.2 + 0.34 * columns[-1].x, 2.2 + 0.34 * max(tallest, 2)
     ax = style.axes(ax, size)
     scale, theme = style.shrink(ax, size), style.theme(ax)
     style.blank(ax)
@@ -256,10 +256,9 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     key, centre = floor - 2.4, columns[-1].x / 2
     ax.text(centre - 0.2, key, "positive", ha="right", va="center", size=points(9, scale), color=theme.positive, weight="bold")
     ax.text(centre + 0.2, key, "negative", ha="left", va="center", size=points(9, scale), color=theme.negative, weight="bold")
-    ax.text(
-        centre, key - 0.6, "weights: lines; biases: filling", ha="center", va="top", size=points(8, scale), color=theme.grey
-    )
-    ax.set(xlim=(-1.6, columns[-1].x + 1.6), ylim=(key - 1.4, ceiling + 0.9))
+    words = "a line is a weight, a thicker line is larger\nthe colour in a circle is the bias"
+    ax.text(centre, key - 0.6, words, ha="center", va="top", size=points(8, scale), color=theme.grey, linespacing=1.4)
+    ax.set(xlim=(-1.6, columns[-1].x + 1.6), ylim=(key - 2.2, ceiling + 0.9))
     return ax
 
 

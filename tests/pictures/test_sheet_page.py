@@ -27,7 +27,8 @@ from matplotlib.mathtext import MathTextParser
 from numbanet.cli import main
 from numbanet.formulas import BEYOND_ACTIVATIONS, BEYOND_LOSSES
 from numbanet.pages import rows
-from numbanet.pictures import curves, draw_sheet, files, style
+from numbanet.pictures import curves, descents, draw_sheet, files, style
+from numbanet.pictures.curve import Z
 from numbanet.pictures.page import MARGIN
 from tests.pictures.test_pictures import drawn_texts
 
@@ -227,12 +228,12 @@ def test_the_courses_of_the_update_rules_are_comparable(texts):
     The learning rate eta of each rule is the smallest multiple of 0.05 that leads to the minimum.
     """
     least = min(neuron_loss(w, 0.5) for w in np.linspace(-4, 4, 801)) + 0.01
-    for make in curves.DESCENTS.values():
+    for make in descents.DESCENTS.values():
         course, eta = make(), float(make().eta[8:-1])
         assert course.note.startswith(f"12 steps from $w = -3.6$, $\\eta = {eta}$") and course.x[0] == -3.6
         assert course.x.size == 13 and round(eta / 0.05, 6) == round(eta / 0.05)
         assert course.y[-1] < least <= make(eta - 0.05).y[-1]
-    assert sum("12 steps from" in text for text in itertools.chain(*texts)) == len(curves.DESCENTS) + 1  # panels, comparison
+    assert sum("12 steps from" in text for text in itertools.chain(*texts)) == len(descents.DESCENTS) + 1  # panels, comparison
 
 
 @each("number", [1, 2, 3])
@@ -400,7 +401,7 @@ def test_the_integral_of_a_derivative_is_the_curve(key):
 @each("key", [pytest.param(key, id="/".join(key)) for key in LOSSES])
 def test_tangents_have_the_slope_of_the_loss(key):
     curve, loss = curves.CURVES[key](), LOSSES[key]
-    np.testing.assert_allclose(curve.ground, [loss(x) for x in curves.Z], rtol=1e-12)
+    np.testing.assert_allclose(curve.ground, [loss(x) for x in Z], rtol=1e-12)
     for left, right in zip(*(np.column_stack([curve.x, curve.y])[k::3] for k in (0, 1)), strict=True):
         middle, h = (left + right) / 2, 1e-5
         central = (loss(middle[0] + h) - loss(middle[0] - h)) / (2 * h)
