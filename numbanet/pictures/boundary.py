@@ -264,7 +264,8 @@ def _surface(
     is_low = style.room(ax)[1] < LOW
     parts = [r"$\hat y$"] if y is None else [rf"$\hat y$ (area, {'paler' if is_low else 'in paler colours'})", "$y$ (points)"]
     bar = ax.figure.colorbar(surface, ax=ax, ticks=levels[1 : -1 : 6 if is_low else 2], spacing="proportional")
-    style.label_colours(ax, bar, (",\n" if is_low else ", ").join(parts))
+    style.calm_bar(ax, bar)
+    bar.set_label((",\n" if is_low else ", ").join(parts))
     if y is not None:
         surface.set_alpha(FAINT)  # after the colour bar, which keeps the full colours
     bar.outline.set_visible(False)

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from numbanet import checks, inputs
 from numbanet.pages import shortened
 from numbanet.pictures import style
-from numbanet.pictures.space import SHARE, cut, label, rows_that_fit, width_of, wrapped
+from numbanet.pictures.space import cut, label, rows_that_fit, width_of, wrapped
 
 NAME_SHARE = 0.4  # the largest part of the width that the names of columns take
+BAR_SHARE = 0.75  # the largest part of the height that the label of a colour bar takes
 LEAST_POINTS = 6.0  # the size of the smallest letters in the titles of images
 OPAQUE = 500  # the number of points above which points are transparent
 MOST_POINTS = 2000  # more points are drawn as an image, because each point of a vector graphic takes 100 bytes
@@ -261,9 +262,10 @@ def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "
     ax.spines[:].set(visible=True, color=theme.grey)
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
     bar.outline.set_edgecolor(theme.grey)
-    points = style.points_of(ax)
-    text = wrapped(f"mean decrease in {score}", points, SHARE * style.room(ax)[1], 2)
+    style.calm_bar(ax, bar)
+    points, most = bar.ax.yaxis.label.get_fontsize(), BAR_SHARE * style.room(ax)[1]
+    text = wrapped(f"mean decrease in {score}", points, most, 2)
     missing = "\n(grey: not measured)" if np.isnan(values).any() else ""
-    style.label_colours(ax, bar, text + missing)
+    bar.set_label(text + missing)
     label(ax, "column of pixels", "row of pixels")
     return ax

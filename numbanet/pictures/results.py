@@ -325,5 +325,6 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     ticks = MaxNLocator(int(np.clip(high / ax.figure.dpi * 72 / (2 * style.LABEL_POINTS), 2, 8)))
     bar = ax.figure.colorbar(image, ax=ax, shrink=high / room.height, ticks=ticks, pad=0.02)
     bar.outline.set_visible(False)
-    style.label_colours(ax, bar)
+    style.calm_bar(ax, bar)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # the next drawing places the title and the bar finally
     return ax

@@ -129,11 +129,13 @@ def calm(ax: Axes) -> None:
             axis.label.set_fontsize(SMALL_POINTS)
 
 
-def label_colours(ax: Axes, bar: Colorbar, text: str = "") -> None:
-    """Writes the label of a colour bar, which belongs to the Axes, and the labels of its ticks."""
-    colours = theme(ax)
+def calm_bar(ax: Axes, bar: Colorbar) -> None:
+    """Sets the colours and the font sizes of the labels of a colour bar, which belongs to the Axes."""
+    colours, label = theme(ax), bar.ax.yaxis.label
     bar.ax.tick_params(colors=colours.grey, labelcolor=colours.ink, labelsize=points_of(ax))
-    bar.set_label(text, color=colours.ink, **({"size": SMALL_POINTS} if points_of(ax) == SMALL_POINTS else {}))
+    label.set_color(colours.ink)
+    if points_of(ax) == SMALL_POINTS:
+        label.set_fontsize(SMALL_POINTS)
 
 
 def blank(ax: Axes) -> None:

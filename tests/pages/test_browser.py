@@ -326,7 +326,9 @@ def test_on_a_phone_a_network_is_visible_as_a_whole(width, opened):
         assert max(box["x"] + box["width"] for box in boxes) <= section["x"] + section["width"] + 0.5
         circles = [circle.bounding_box() for circle in page.locator(".node:not(.one) .body").all()]
         for box in [label.bounding_box() for label in page.locator("#net .label").all()]:
-            level = [circle for circle in circles if abs(circle["y"] + circle["height"] / 2 - box["y"] - box["height"] / 2) < 12]
+            level = [
+                circle for circle in circles if abs(circle["y"] + circle["height"] / 2 - box["y"] - box["height"] / 2) < 12
+            ]
             over = [min(box["x"] + box["width"], at["x"] + at["width"]) - max(box["x"], at["x"]) for at in level]
             assert max(over, default=0) < 3
 

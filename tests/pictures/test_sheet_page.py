@@ -222,6 +222,30 @@ def test_the_name_of_a_piece_is_nearest_to_its_piece(pages, box_of):
         assert 1.7 * own < min(others), text.get_text()
 
 
+def test_equal_curves_are_both_visible_and_named_as_equal(pages):
+    (panel,) = (ax for ax in pages[2].axes if any("d_exponential" in (line.get_gid() or "") for line in ax.get_lines()))
+    a, slope = (line for line in panel.get_lines() if line.get_gid())
+    np.testing.assert_array_equal(a.get_xydata(), slope.get_xydata())
+    assert slope.is_dashed() and not a.is_dashed() and slope.get_zorder() >= a.get_zorder()
+    assert {"$a$", "$da/dz = a$"} <= {text.get_text() for text in panel.texts}
+
+
+def test_no_panel_is_small(pages):
+    """A panel is at least 13 mm wide and 13 mm high."""
+    for figure in pages:
+        for ax in figure.axes:
+            if any("." in (line.get_gid() or "") for line in ax.get_lines()):
+                assert min(ax.get_window_extent().size) / 72 * 25.4 > 13, [line.get_gid() for line in ax.get_lines()]
+
+
+def test_the_examples_of_tangents_are_stated(texts):
+    for variable, page in (("w", 0), ("b", 0), ("z", 0)):
+        assert f"to $L({variable})$" in " ".join(texts[page])
+    stated = re.sub(r"[{}]", "", " ".join(texts[0]))
+    samples = re.search(r"x = ([^$]*)\$, \$?y = ([^$]*)\$", stated)
+    np.testing.assert_array_equal([[float(number) for number in part.split(",")] for part in samples.groups()], [X, Y])
+
+
 def test_the_courses_of_the_update_rules_are_comparable(texts):
     """On the drawn sheet, all update rules take 12 steps from the same start.
 
