@@ -29,11 +29,13 @@ from typing import Any
 
 import numba
 import numba.core.config
-from numba import extending
+import numpy as np
+from numba import extending, types
 from numba.core import event, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
+from numba.np import numpy_support
 
 from numbanet._compile.cache import FunctionCache
 from numbanet._compile.folder import cache_folder
@@ -67,7 +69,7 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
     # If one fastmath flag is set, numba.cuda sets all of them, and would then approximate exp, log and division.
     dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     if cached:
-        dispatcher._cache = FunctionCache(function)
+        dispatcher._cache = FunctionCache(function, flags.get("_nrt", True))
     dispatcher.compile = _heard(dispatcher.compile)
     return dispatcher
 
@@ -83,9 +85,19 @@ def _heard(compile: Callable) -> Callable:
     return compile_
 
 
-def types_of(dispatcher: Any, arguments: tuple) -> tuple:
+def types_of(arguments: tuple) -> tuple:
     """Returns the Numba types of a call's arguments, or an empty tuple if Numba's compiler is disabled."""
-    return () if config.DISABLE_JIT else tuple(map(dispatcher.typeof_pyval, arguments))
+    return () if config.DISABLE_JIT else tuple(map(_type_of, arguments))
+
+
+def _type_of(value: Any) -> Any:
+    """Returns `numba.typeof(value)`, but does not import numpy.ma, as `numba.typeof` does for an array."""
+    if type(value) is tuple:
+        return types.BaseTuple.from_types(tuple(map(_type_of, value)))
+    if isinstance(value, np.ndarray):
+        dtype, layout = numpy_support.from_dtype(value.dtype), numpy_support.map_layout(value)
+        return types.Array(dtype, value.ndim, layout, readonly=not value.flags.writeable)
+    return numba.typeof(value)
 
 
 def compiled_for(dispatcher: Any, argument_types: tuple) -> Callable:
@@ -142,7 +154,7 @@ class _PartLibrary(JITCodeLibrary):
     def set_env(self, name: str, env: Any) -> None:
         """Does nothing.
 
-        Python never calls a function that `njit_part` compiles, so that the function needs no environment object.
+        A function that `njit_part` compiles needs no environment object, because Python never calls the function.
         """
 
 
@@ -168,7 +180,7 @@ _UNNEEDED = {
 
 
 class _EntryCompiler(Compiler):
-    """Compiles a function without Numba's compiler passes in _UNNEEDED, which saves about a tenth of the time."""
+    """Compiles a function without Numba's compiler passes in _UNNEEDED, which saves about a tenth of the compile time."""
 
     def define_pipelines(self):
         pipelines = super().define_pipelines()
@@ -222,8 +234,8 @@ def njit_merged(function: Callable) -> Any:
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
     """Compiles formulas a second time, with `njit_merged`, for callers that are compiled functions.
 
-    LLVM inlines the second versions into the callers. The second versions compile faster than the first versions of the
-    formulas, because the second versions have no wrappers for calls from Python.
+    LLVM inlines the code of a formula compiled with `njit_merged` at every call. Compiling a formula with `njit_merged` is
+    faster than with `njit`, because no wrapper for calls from Python is created.
     """
     if config.DISABLE_JIT:
         return formulas

@@ -101,7 +101,7 @@ class Topology:
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:
-        """For each layer, the probability that a neuron drops out. For the last layer, the probability is 0."""
+        """For each layer, the probability that a neuron drops out. For the last layer, the dropout probability is 0."""
         return (self.dropout or (0.0,) * (len(self.kinds) - 1)) + (0.0,)
 
     @cached_property

@@ -66,8 +66,8 @@ def decision_boundary(
     Raises
     ------
     ValueError, TypeError
-        The network does not have 2 inputs, the network has several outputs that are not classes, or `Network.evaluate` does not
-        accept x and y, or the number of names is not the number of classes.
+        The network does not have 2 inputs, or has several outputs that are not classes; `Network.evaluate` does not accept x
+        and y; or the number of names is not the number of classes.
     """
     n_in, n_out = network.sizes[0], network.sizes[-1]
     if n_in != 2:
@@ -133,7 +133,7 @@ def _areas(
 ) -> tuple[NDArray[np.integer], dict[int, Artist]]:
     """Draws the regions of the classes, and the boundaries between the regions.
 
-    Returns the class at each point of the grid, and, for each class with a region, a rectangle in the colour of the region.
+    Returns the class at each point of the grid, and, for each class with a region, a rectangle of its colour for the legend.
     """
     theme = style.theme(ax)
     x_1, x_2 = axes
@@ -153,7 +153,7 @@ def _areas(
 def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> dict[int, Artist]:
     """Draws the samples x of shape (n, 2), with a marker and a colour for each class.
 
-    Returns the lines by class; the key of samples without a class is the number of classes.
+    Returns a dict that maps each class index to the plotted points; without labels, the only key is the number of classes.
     """
     theme = style.theme(ax)
     if labels is None:
@@ -169,8 +169,8 @@ def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[
 def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     """Writes a legend inside the Axes if it covers only a small part of them and no layout engine makes room beside the Axes.
 
-    If the legend does not fit inside the Axes, it is at the right of the Axes, which become narrower. If the legend would need
-    more than half of the width, its letters are smaller, and, if necessary, it ends with the number of names that it omits.
+    If the legend does not fit inside the Axes, it is placed at the right of the Axes, which become narrower. If the legend
+    would need more than half of the width, it has smaller letters and, if necessary, omits names and ends with their number.
     """
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
     width, height = size_in_mm(ax)
@@ -204,7 +204,7 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
 
 
 def _written(legend: Legend) -> None:
-    """Lets the legend show the letter $ of names, which would otherwise begin a formula."""
+    """Lets the legend show dollar signs in names, which matplotlib would otherwise read as the limits of formulas."""
     for text in legend.get_texts():
         text.set_parse_math(False)
 

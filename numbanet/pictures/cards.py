@@ -69,7 +69,7 @@ def draw_symbol(page: Page, symbol: Symbol, x: float, y: float) -> None:
 
 
 def remark(row: Row, width: float) -> Block:
-    """Returns the block of the formula that a loop computes in place of the formula of the sheet."""
+    """Returns a block with the formula `row.computed_as`, which a loop computes instead of the sheet's formula."""
     lines = _formula_lines(row.computed_as, width - INDENT)
     lines.append(line((row.scalar or row.loop).partition(".")[2], SMALLEST, family="monospace", tone="grey"))
     height = _height(lines)
@@ -82,12 +82,12 @@ def remark(row: Row, width: float) -> Block:
 
 
 def files_of(rows: list[Row]) -> list[str]:
-    """Returns the names of the files that contain the loops of the rows, in the order of the rows."""
+    """Returns the names of the files that contain the loops of the formulas in `rows`, in the order of `rows`."""
     return [f"{name}.py" for name in dict.fromkeys(row.loop.partition(".")[0] for row in rows)]
 
 
 def groups(rows: list[Row]) -> list[list[Row]]:
-    """Divides rows into groups; each row with a title begins a new group."""
+    """Divides rows of docs/sheet.md (formulas) into groups; each row with a title begins a new group."""
     divided: list[list[Row]] = []
     for row in rows:
         if row.title or not divided:
@@ -97,7 +97,7 @@ def groups(rows: list[Row]) -> list[list[Row]]:
 
 
 def card(rows: list[Row], width: float, panel_width: float) -> Block:
-    """Returns the block of a group of rows: formulas and function names on the left, curves in a panel on the right."""
+    """Returns the block of a group of formulas: formulas and function names on the left, curves in a panel on the right."""
     curves = _distinct_curves(rows)
     room = width - INDENT - (PANEL_LEFT + panel_width + PANEL_RIGHT if curves else 0.0)
     keys = list(curves)
@@ -136,7 +136,7 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
 
 
 def comparison(width: float) -> Block:
-    """Returns a block of the sheet: a panel with a curve for each update rule, the loss after each step."""
+    """Returns a block of the sheet: a panel with one curve for each update rule, which shows the loss after each step."""
     note = (
         f"{STEPS} steps from $w = {START}$. The $\\eta$ of each rule is the smallest multiple of 0.05 with which the last loss "
         "is less than 0.01 above the minimum."
@@ -153,13 +153,13 @@ def comparison(width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """Returns the curves of a group of rows, by the pair of names (scalar, loop); rows with the same pair share a curve."""
+    """Returns the curves of a group of formulas, by the names (scalar, loop) of the functions; equal names share a curve."""
     curves = {row[3:5]: curve(row) for row in rows}
     return {key: drawn for key, drawn in curves.items() if drawn}
 
 
 def _panel_top(parts: list[list[Line]], tops: NDArray[np.float64], room: float) -> float:
-    """Returns the top of the panel: below all formulas that do not fit beside the panel, with space for the y label."""
+    """Returns the y coordinate of the panel's top, below all formulas that are too wide to stand beside the panel."""
     top = 0.0
     for lines, y in zip(parts, tops, strict=False):
         for number, drawn in enumerate(lines, start=1):
@@ -173,7 +173,7 @@ def _height(lines: list[Line]) -> float:
 
 
 def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
-    """Draws lines from top to bottom; the option "tone" of a line names a colour of the theme."""
+    """Draws lines of text from top to bottom; the option "tone" of a line names a colour of the theme."""
     for drawn in lines:
         options = dict(drawn.options)
         colour = getattr(page.theme, options.pop("tone", "ink"))
@@ -182,10 +182,10 @@ def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
 
 
 def _title_lines(title: str, note: str, room: float, first_room: float) -> list[Line]:
-    """Returns the title of a card, the source of the formula, and a note about its curves.
+    """Returns the lines with the title of a card, the source of the formula, and a note about the curves.
 
-    The first line is above the panel, and may have the width `first_room`. The first line also contains the source of the
-    formula, if the source fits into the line.
+    The first line of the title is above the panel, and may be as wide as `first_room`. The first line also contains the source
+    of the formula, if the source fits into the line.
     """
     match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
     words, reference = match.groups("") if match else (title, "")
@@ -202,12 +202,12 @@ def _title_lines(title: str, note: str, room: float, first_room: float) -> list[
 
 
 def _pieces(text: str) -> list[str]:
-    """Divides a text into pieces that begin at each word, but does not divide formulas between dollar signs."""
+    """Divides a text into words with their spaces; a formula between dollar signs is never divided."""
     return re.findall(r"(?:\$[^$]*\$|[^\s$])+ ?", text)
 
 
 def _lines_of(row: Row, room: float) -> list[Line]:
-    """Returns the lines of a row: the formula with the words before and after it, and the names of the functions."""
+    """Returns the lines of text for a row: the formula with the words before and after it, and the names of its functions."""
     names = [name.partition(".")[2] for name in (row.scalar, row.loop) if name]
     code = [f"{name} · " for name in names[:-1]] + names[-1:]
     lines = _formula_lines(row.formula or row.computed_as, room)
@@ -234,9 +234,9 @@ def _broken(text: str, room: float) -> list[Line]:
 
 
 def _cases_or_terms(text: str, room: float) -> list[str]:
-    """Returns one part of a formula: two cases with a brace, or, if the part is wider than `room`, several parts.
+    """Returns a part of a formula: two cases with a brace or, if the part is wider than `room`, several pieces.
 
-    The several parts are a formula and its condition, or the terms of a sum.
+    A part that is too wide is divided into a formula and its condition, or into the terms of a sum.
     """
     if match := CASES.fullmatch(text):
         return [_with_brace(*match.groups(""))]
@@ -248,7 +248,7 @@ def _cases_or_terms(text: str, room: float) -> list[str]:
 
 
 def _terms(formula: str) -> list[str]:
-    """Divides a formula before each plus outside parentheses and braces, but also before a plus inside square brackets."""
+    """Divides a formula before each plus sign that is not inside parentheses or braces; square brackets have no influence."""
     depth, ends = 0, [1]
     for at, letter in enumerate(formula):
         depth += (letter in "({") - (letter in ")}")

@@ -145,7 +145,7 @@ def _cce() -> Curve:
 
 
 def _log_sum() -> Curve:
-    """Returns the curve of the loss cce if the target is the class with the largest z; this loss is log(1 + others)."""
+    """Returns the curve of the loss cce if the target is the class with the largest z: log(sum_j e^(z_j - max z))."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
     return Curve("$z_1$", Z, loss, (r"$\log(1 + \mathrm{others})$",), SOFTMAX)
@@ -206,7 +206,7 @@ LOWEST = {"poisson": 0.3}  # the smallest y_hat of the curve of a loss, if it di
 
 
 def _more_loss(name: str, curve_name: str) -> Callable[[], Curve]:
-    """Returns a function that makes the curve of the loss of one output, or of its derivative, for y = 1 and n = 1."""
+    """Returns a function that computes the curve of a loss, or of the derivative of a loss, for one output, y = 1 and n = 1."""
     function, jump = getattr(equations, name), [np.nextafter(1, 0), 1.0, np.nextafter(1, 2)]
     y_hat = np.sort([*np.linspace(LOWEST.get(name.removeprefix("d_"), -2.0), 4, 120), *jump])
 

@@ -36,8 +36,8 @@ def neuron_diagram(
 ) -> Axes:
     """Draws a neuron with its inputs, weights, sum and activation.
 
-    If x, w and b are given, the diagram shows their values, and the values of z and a that the compiled loops compute. If none
-    of them is given, the diagram shows symbols.
+    If x, w and b are given, the diagram shows their values, and the values of z and a that the compiled loops compute. If x, w
+    and b are not given, the diagram shows symbols.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def neuron_diagram(
 
 
 def points(size: float, scale: float) -> float:
-    """Returns the font size in a diagram that is drawn smaller by the factor `scale`; the size stays legible."""
+    """Returns the font size `size` multiplied by the factor `scale` of a diagram, but at least the smallest legible size."""
     return max(SMALLEST, size * scale)
 
 

@@ -18,7 +18,7 @@ LEGEND_LEADING = 3.1  # the distance between the names of the update rules, in m
 
 
 def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
-    """Draws the curves of a group of formulas on the same Axes; the keys (scalar, loop) become the ids of the lines."""
+    """Draws the curves of a group of formulas on the Axes `ax`; the keys of `curves` become the ids of the lines in SVG."""
     theme = style.theme(ax)
     named: list[tuple[NDArray[np.float64], str, str]] = []  # points of a line or piece, name, colour
     for number, (key, drawn) in enumerate(curves.items()):
@@ -60,7 +60,7 @@ def _points(line: Line2D) -> NDArray[np.float64]:
 
 
 def _pieces(line: Line2D, count: int) -> list[NDArray[np.float64]]:
-    """Divides the points of a line, which draws one curve per name, into `count` arrays of equal length, one per curve."""
+    """Divides the points of a line that consists of `count` curves of equal length into one array per curve."""
     return np.split(_points(line), count)
 
 

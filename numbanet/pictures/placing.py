@@ -39,7 +39,7 @@ def size_of(name: str, points: float) -> NDArray[np.float64]:
 
 
 def without_formulas(name: str) -> str:
-    """Returns a name of the same width in which no letter $ begins a formula, for measuring."""
+    """Returns a name with S in place of each $, which would begin a formula; the width of the returned name is measured."""
     return name.replace("$", "S")
 
 
@@ -51,13 +51,13 @@ def dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Box(NamedTuple):
-    """A rectangle in mm that contains a name, or the corners (n, 2) of several rectangles."""
+    """A rectangle in mm in which a name is written; or several rectangles, with corners of shape (n, 2)."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
     def distance(self, points: NDArray[np.float64], most: float = 3.0) -> NDArray[np.float64]:
-        """Returns the distance between each rectangle and the nearest of the points, at most `most`."""
+        """Returns the distance between each rectangle and the nearest point; `most` replaces larger distances."""
         beyond = np.maximum(self.low[:, np.newaxis] - points, points - self.high[:, np.newaxis])
         return np.minimum(np.hypot(*np.maximum(beyond, 0.0).transpose(2, 0, 1)).min(axis=1), most)
 
@@ -67,7 +67,7 @@ class Box(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """The surroundings of a name, in mm from the lower left corner of its panel."""
+    """The lines and names that a new name must not cover, in mm from the lower left corner of the panel."""
 
     line: NDArray[np.float64]  # points on the line of the name
     others: NDArray[np.float64]  # points on all other lines
@@ -78,10 +78,10 @@ class Surroundings(NamedTuple):
 
 
 def place(size: NDArray[np.float64], around: Surroundings) -> Box:
-    """Returns the best rectangle of the given size beside a line.
+    """Returns the best rectangle of the given size for a name beside a line.
 
-    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The rectangle
-    lies as far as possible from other lines.
+    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The function
+    prefers rectangles that are far from other lines.
     """
     boxes, costs = _candidates(size, GAPS[0], around)
     if costs.min() > CONFLICT:
@@ -91,7 +91,7 @@ def place(size: NDArray[np.float64], around: Surroundings) -> Box:
 
 
 def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
-    """Returns rectangles at the distance `gap` from a line, and their costs, which are above CONFLICT for bad places."""
+    """Returns rectangles at the distance `gap` from a line, and a cost for each; costs above CONFLICT mean bad places."""
     points = around.line[:: max(1, len(around.line) // 40)]
     middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)

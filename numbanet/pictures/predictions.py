@@ -109,7 +109,7 @@ def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *
     Parameters
     ----------
     x : array_like, (n, n_in)
-        The samples. Their inputs are the pixels of images, row by row.
+        The samples, each of which consists of the pixels of an image, row by row.
     shape : (int, int)
         The height and the width of the images.
     titles : list of str
@@ -241,7 +241,7 @@ def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "
     Raises
     ------
     ValueError, TypeError
-        shape is not a pair of integers, or does not fit the number of pixels, or no pixel is a number.
+        shape is not a pair of integers, or does not fit the number of pixels; or drops contains no finite number.
     """
     height, width = image_shape(shape)
     values = inputs.real_array("drops", drops).astype(np.float64)

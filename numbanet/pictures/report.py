@@ -47,7 +47,7 @@ def report(
     Parameters
     ----------
     path : path or binary file object
-        The file to write. Its name must end in .html.
+        The HTML file to write, whose name must end in .html or .htm.
     network : Network
         The trained network.
     x : Table, DataFrame or array_like (n, n_in)
@@ -64,12 +64,12 @@ def report(
     samples : str
         The words with which the report names the samples, such as "held-out rows".
     total : int, optional
-        The number of all samples, if x is a part of them. By default, if x is a table that was taken from the rows of a larger
-        table, the number of these rows.
+        The number of all samples, if x is a part of them. By default, if x is a table that consists of some rows of a larger
+        table, `total` is the number of rows of the larger table.
     shape : (int, int), optional
-        The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
-        and the importance of the pixels as images. By default, `shape` is the shape of the images in a table that was read from
-        a file of images.
+        The height and the width of the samples, if they are images. With `shape`, the report shows the samples with the largest
+        errors and the importance of the pixels as images. By default, `shape` is the shape of the images in a table that was
+        read from a file of images.
     settings : dict, optional
         Settings of the training by name, such as the number of epochs. The report lists the settings.
     command : str, optional

@@ -88,7 +88,7 @@ def _draw_curve(ax: Axes, history: History, name: str, title: str, colour: str) 
     """Draws the finite values of a metric over the epochs, and returns the line and its name.
 
     A value between two values that are not finite is drawn as a point, because no line leads to it. If the last value is not
-    finite, the name of the line says how the values end.
+    finite, the returned name ends with this value, as in "loss, then nan".
     """
     values = np.array(history.history[name], float)
     finite = np.isfinite(values)
@@ -130,7 +130,7 @@ def save_curves(path: str | os.PathLike[str], history: History) -> None:
 def _mark_best(ax: Axes, history: History, lines: Sequence[Line2D]) -> None:
     """Marks an epoch with a ring on the validation curve, and writes the epoch and its value where they cover no curve.
 
-    With early stopping, the epoch is the best epoch; without early stopping, it is the epoch with the lowest validation loss.
+    With early stopping, the function marks the best epoch; without early stopping, the epoch with the lowest validation loss.
     """
     losses = np.array(history.history.get("val_loss", []), float)
     if len(lines) < 2 or not np.isfinite(losses).any():
@@ -231,7 +231,7 @@ def _name_classes(ax: Axes, classes: list[str], points: float, step: int = 1) ->
 def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating], cell: float) -> bool:
     """Writes the number of samples and the fraction into each cell, as large as the cell allows; returns True if both fit.
 
-    `cell` is the side of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
+    `cell` is the side length of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
     """
     theme = style.theme(ax)
     fractions_as_text = {(i, j): _percent(float(fractions[i, j])) for i, j in np.argwhere(counts)}

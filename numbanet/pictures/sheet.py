@@ -143,7 +143,7 @@ def _example() -> Network:
 
 
 def _draw_notation(page: Page, title: str, symbols: list[Symbol]) -> float:
-    """Draws the symbols at the foot of the page, column by column, and returns the y coordinate above them."""
+    """Draws the symbols at the foot of the page, column by column; returns the y coordinate of their upper edge."""
     lines = -(-len(symbols) // len(SYMBOLS_AT))
     y = HEIGHT - FOOT - BAND - 1.0 - lines * SYMBOL_LEADING
     heading(title, [], WIDTH - 2 * MARGIN).draw(page, MARGIN, y + 1.5, HEADING)
@@ -179,7 +179,7 @@ def _draw_second(page: Page) -> None:
 
 
 def _blocks_beyond(title: str, by_title: dict[str, list[Any]]) -> list[Block]:
-    """Returns the blocks of a section of the second page."""
+    """Returns the blocks of one section of the sheet's second page."""
     if title == COMPARED:
         return [heading(title, [], WIDTH_BEYOND), comparison(WIDTH_BEYOND)]
     return _blocks(title, by_title[title], WIDTH_BEYOND, 20.0)

@@ -168,7 +168,7 @@ def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float) ->
 
 
 def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Returns the heights in the same order, changed as little as necessary, so that any two are at least `least` apart."""
+    """Returns the heights in the same order, changed as little as necessary, so that any two differ by at least `least`."""
     order = np.argsort(heights, kind="stable")
     groups = []  # names that would touch each other form a group: [mean of the wanted heights, number of names]
     for height in heights[order]:

@@ -56,8 +56,8 @@ class Case(NamedTuple):
     outputs : list of Output
         The exact values of the loop's last arguments, which the loop writes.
     start : tuple of ndarray
-        The initial values of the last `len(start)` outputs, which the loop updates in place. The loop writes all other outputs
-        without reading them; they are initialised with 0.
+        The initial values of the last `len(start)` outputs, which the loop updates in place. Outputs without an initial value
+        in `start`, which the loop writes but does not read, are initialised with 0.
     """
 
     equation: str

@@ -91,7 +91,7 @@ def walked(page):
 
 
 def visited(page):
-    """Returns the values that the page shows at each stage, without pressing keys, which saves time."""
+    """Returns the values that the page shows at each stage; a script selects the stages, which is faster than pressing keys."""
     page.evaluate(COLLECT)
     return page.evaluate("stages.map((_, number) => { go(number); return collect(); })")
 
@@ -101,7 +101,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 
 
 def plain(text):
-    """Returns a text of the page in Python's notation, with e instead of powers of ten, and with Python's operators."""
+    """Translates a formula on the page to Python: with e instead of powers of ten, and with Python's operators."""
     text = re.sub(" \N{MULTIPLICATION SIGN} 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda match: "e" + match[1].translate(PLAIN), text)
     return text.replace("·", "*").replace("\N{MINUS SIGN}", "-").replace("²", "**2")
 

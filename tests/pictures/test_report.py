@@ -225,7 +225,7 @@ def test_a_time_limit_is_stated(tmp_path, monkeypatch):
     pictures.report(tmp_path / "report.html", net, np.hstack([X, X[:, :1] / 100]), y, shape=(1, 3))
     shown = sections_of(tmp_path / "report.html")["importance"]
     assert "The measurement ended after 20 seconds, when 2 of the 3 columns were measured" in shown
-    assert "Left out are x[2]." in shown and "not measured are grey" in shown
+    assert "The measurement left out x[2]." in shown and "not measured are grey" in shown
 
 
 def test_long_names_are_shortened_and_can_be_read(tmp_path, capsys):

@@ -47,7 +47,7 @@ PAGE_OF = {row: page_of(section) for section in SECTIONS for row in section.rows
 
 @pytest.fixture(scope="module", autouse=True)
 def formulas_are_parsed_once():
-    """Makes matplotlib remember all parsed formulas; by default, it keeps only 50, and parses the others again and again."""
+    """Makes matplotlib remember all parsed formulas; by default, matplotlib remembers only 50, and parses all others again."""
     parse, parsers = (
         MathTextParser._parse_cached.__wrapped__,
         {"vector": MathTextParser("path"), "raster": MathTextParser("agg")},
@@ -113,7 +113,7 @@ def is_drawn(formula, drawn):
 
 @each("row", [pytest.param(row, id=row.formula or row.computed_as) for row in FORMULA_ROWS])
 def test_every_formula_is_drawn_with_its_names(row, texts):
-    """Formulas are on the page of their section; the forms without overflow ("computed as") are on the last page."""
+    """Each formula is on the drawn page of its section; the forms without overflow ("computed as") are on the last page."""
     drawn = "\n".join(map(bare, texts[PAGE_OF[row]]))
     for formula in re.findall(r"\$[^$]+\$", row.formula or row.computed_as):
         assert is_drawn(formula, drawn), formula
@@ -162,7 +162,7 @@ def letters(formulas):
 
 @each("number", [0, 1, 2])
 def test_every_letter_of_a_formula_is_explained(number):
-    """A letter is explained in the notation of its page or an earlier page, or defined by a formula or curve of its page."""
+    """Each letter is explained in the notation on its page or an earlier page, or defined by a formula or curve on its page."""
     symbols = [row.symbol for row, page in PAGE_OF.items() if isinstance(row, rows.Symbol) and page <= number]
     formulas = [row for row, page in PAGE_OF.items() if isinstance(row, rows.Row) and page == number]
     parts = [formula for row in formulas for formula in row.formula.split("$")[1::2]]
@@ -210,7 +210,7 @@ def test_every_curve_has_its_name_at_its_line(pages, box_of):
 
 
 def test_the_name_of_a_piece_is_nearest_to_its_piece(pages, box_of):
-    """SSE, MSE and BCE have the same colour, so that only the distance tells to which piece a name belongs."""
+    """The curves of SSE, MSE and BCE have the same colour, so only the distance shows to which curve a name belongs."""
     (line,) = (line for ax in pages[1].axes for line in ax.get_lines() if "loss_term" in (line.get_gid() or ""))
     pieces = [line.axes.transData.transform(piece[:-1]) for piece in np.split(line.get_xydata(), 3)]
     names = [text for text in line.axes.texts if text.get_text() in ("SSE", "MSE", "BCE")]
@@ -249,7 +249,7 @@ def test_the_examples_of_tangents_are_stated(texts):
 def test_the_courses_of_the_update_rules_are_comparable(texts):
     """On the drawn sheet, all update rules take 12 steps from the same start.
 
-    The learning rate eta of each rule is the smallest multiple of 0.05 that leads to the minimum.
+    The learning rate eta of each rule is the smallest multiple of 0.05 with which 12 steps lead to the minimum.
     """
     least = min(neuron_loss(w, 0.5) for w in np.linspace(-4, 4, 801)) + 0.01
     for make in descents.DESCENTS.values():
@@ -262,9 +262,9 @@ def test_the_courses_of_the_update_rules_are_comparable(texts):
 
 @each("number", [1, 2, 3])
 def test_dark_pages_have_light_text_on_a_dark_background(number, few_rows, pages):
-    """The first rows of the tables in docs/sheet.md contain every kind of text.
+    """For speed, the dark pages contain only the first row of each table; these rows contain every kind of text.
 
-    The lines need no test: they take their colours from the same theme as the names of the curves.
+    The test does not check the colours of the curves, which come from the same theme as the colours of their names.
     """
     for figure, sign in ((draw_sheet(number, dark=True), 1), (pages[number - 1], -1)):
         paper = np.mean(matplotlib.colors.to_rgb(figure.get_facecolor()))
@@ -510,7 +510,7 @@ def test_the_committed_pages_are_up_to_date(name, written):
 def test_every_format_is_written(written, few_rows, tmp_path):
     """Each page has its own SVG and PNG file; PDF and HTML files contain all pages.
 
-    The test writes small PNG and HTML files.
+    To save time, the PNG and HTML files of the test contain only small pages.
     """
     assert list(written) == ["sheet.pdf", *SVG_FILES]
     drawn = draw_sheet(3)

@@ -71,8 +71,8 @@ def key_of(linker: Any) -> str:
 def build_library(linker: Any, library: Path) -> None:
     """Translates the PTX of the linker's code to C++, and compiles the C++ to `library`.
 
-    If the code is not PTX, it is first linked to PTX. The code is also linked to machine code, for the numbers of registers and
-    of bytes of the stack.
+    If the linker's code is not PTX, it is first linked to PTX. The linker's code is also linked to machine code, from which
+    only the numbers of registers and of stack bytes are taken.
     """
     _, log = linked(linker, "cubin")
     ptx = next((bytes(code.code) for code in linker._object_codes if code.code_type == "ptx"), None) or linked(linker, "ptx")[0]

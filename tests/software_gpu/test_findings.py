@@ -7,8 +7,8 @@ import pytest
 from numba import float32
 
 from numbanet._cuda import configured, cuda, launching_on
+from numbanet.engines.cuda.limits import allow_shared_memory, free_bytes, stream_beside
 from numbanet.engines.cuda.memory import (
-    allow_shared_memory,
     arrive,
     arrived,
     await_copies,
@@ -19,7 +19,6 @@ from numbanet.engines.cuda.memory import (
     put,
     shared_numbers,
 )
-from numbanet.engines.cuda.memory.limits import free_bytes, stream_beside
 from tests.helpers.engines import SOFTWARE_GPU, each
 from tests.software_gpu import findings
 from tests.software_gpu.translation.ptx import UnsupportedError
@@ -38,7 +37,7 @@ def array(n=THREADS, dtype=np.float32):
 
 
 def run(kernel, *arguments, blocks=1, threads=THREADS, shared_bytes=0):
-    """Runs a kernel to its end; returns the name of the CUDA error, or None, and the kinds of the findings, such as RACE."""
+    """Runs a kernel; returns the name of the CUDA error, or None, and the kinds of the findings (errors), such as RACE."""
     error = None
     try:
         configured(kernel, blocks, threads, shared_bytes)(*arguments)
@@ -50,7 +49,7 @@ def run(kernel, *arguments, blocks=1, threads=THREADS, shared_bytes=0):
 
 
 def name_of(raised):
-    """Returns the name of a CUDA error, such as CUDA_ERROR_LAUNCH_TIMEOUT; raises an error that is not from CUDA again."""
+    """Returns the name of a CUDA error, such as CUDA_ERROR_LAUNCH_TIMEOUT; re-raises an error that is not from CUDA."""
     found = re.search(r"CUDA_ERROR_\w+", str(raised))
     if found is None:
         raise raised
@@ -250,8 +249,9 @@ def test_threads_at_different_barriers():
 def meeting(fault):
     """Returns a kernel whose blocks each write a number, wait for each other, and add up the numbers of all blocks.
 
-    The last thread of a block writes the number, and the first thread waits for the other blocks. The barrier of all blocks has
-    the given fault. If `fault` is None, the barrier is correct, like the barrier of numbanet's cooperative kernel.
+    In each block, the last thread writes a number, and the first thread waits for the other blocks. `fault` names a fault of
+    the barrier at which the blocks wait. If `fault` is None, the barrier is correct, like the barrier of numbanet's cooperative
+    kernel.
     """
     excess = {"waits for too few": -1, "looks once": -2 * BLOCKS, "waits for too many": 1}.get(fault, 0)
     has_barrier_before, has_barrier_after = fault != "no barrier before", fault != "no barrier after"
@@ -290,7 +290,7 @@ def meeting(fault):
 def meet(fault, blocks=BLOCKS):
     """Runs the kernel that `meeting` returns for `fault`.
 
-    Returns the kernel's sums, the name of the CUDA error, and the kinds of the findings.
+    Returns the kernel's sums, the name of the CUDA error, and the kinds of the findings (errors), such as RACE.
     """
     counter, numbers, sums = cuda.to_device(np.zeros(1, np.int32)), array(2 * BLOCKS), array(2 * BLOCKS)
     error, kinds = run(meeting(fault), counter, numbers, sums, blocks=blocks)
@@ -362,7 +362,7 @@ def test_a_barrier_of_all_blocks_that_the_software_gpu_cannot_run():
 def copying(fault):
     """Returns a kernel that copies x to y asynchronously, through shared memory.
 
-    The kernel has the given fault; if `fault` is None, the kernel is correct.
+    `fault` names a fault of the kernel; if `fault` is None, the kernel is correct.
     """
 
     @cuda.jit
@@ -441,7 +441,7 @@ def increment(y):
 
 
 def recorded(action, mode="global"):
-    """Records a kernel and an action as a CUDA graph; returns the name of the CUDA error, or None, and the findings' kinds."""
+    """Records a kernel and an action as a CUDA graph; returns the CUDA error's name, or None, and the kinds of errors found."""
     from cuda.core import Device
 
     y = array()

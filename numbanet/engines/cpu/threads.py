@@ -23,7 +23,7 @@ from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, ROUND, new_team
 class Lock:
     """A reentrant lock that can be copied and pickled. A copy is a new, unlocked lock.
 
-    In a forked process, a new, unlocked lock replaces the lock.
+    In a forked process, a new, unlocked lock replaces the lock of the parent process.
     """
 
     def __init__(self):
@@ -64,9 +64,9 @@ class Crew:
 
     Notes
     -----
-    The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is deleted, the
-    reference removes itself from the set. Other calls can therefore use the cores of a call that has ended, even if Ctrl-C has
-    ended the call.
+    The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is deleted, its
+    reference in `calls` is removed. Other calls can therefore use the cores of a call that has ended, even if Ctrl-C has ended
+    the call.
     """
 
     def __init__(self, size: int):
@@ -86,8 +86,9 @@ class Crew:
 
         The calling thread calls run(*arguments, team, False); `call` returns the result. Helping threads call run(*arguments,
         team, True). If a signal handler raises an exception during `run`, Python raises the exception after `run` has returned,
-        and the result is lost. For this case, `call` stores the array `team` in the list `reached` before `run` begins:
-        team[POSITION] is the position in the samples that `run` has reached, or 0 if `run` has not begun.
+        and the result is lost. So that the caller can still find out which samples were processed, `call` stores the array
+        `team` in the list `reached` before `run` begins: team[POSITION] is the position in the samples that `run` has reached,
+        or 0 if `run` has not begun.
         """
         call = Call()
         with self.lock:

@@ -67,7 +67,7 @@ def _description(number: int, kernel: Kernel, module: Module, resources: Resourc
 class _Function:
     """Translates a kernel to a C++ function.
 
-    If the driver may report findings about an instruction, the class appends the text of the instruction to `sites`.
+    The class appends to `sites` the text of each instruction about which the driver may report findings (errors).
     """
 
     def __init__(self, module: Module, kernel: Kernel, sites: list[str]):

@@ -2,8 +2,8 @@
 
 If a neuron is never active, or an input is always 0, the optimizer's moments for the weights of this neuron or input shrink
 from step to step until the moments are subnormal, and then stay subnormal. On many x86 CPUs, an operation on a subnormal number
-takes several times as long as an operation on other numbers. On CPUs of other kinds, the functions of this module do nothing,
-and subnormal numbers are not treated as 0.
+takes several times as long as an operation on other numbers. On CPUs other than x86, the functions of this module do nothing,
+and subnormal numbers keep their values.
 """
 
 import platform
@@ -30,7 +30,7 @@ def _mxcsr(builder, name, place):
 def flush_subnormals(typingctx):
     """Makes this thread treat subnormal numbers as 0.
 
-    Returns the previous value of the control register, which must be passed to `restore_subnormals`.
+    Returns the previous value of the CPU's control register MXCSR, which must be passed to `restore_subnormals`.
     """
 
     def code(context, builder, signature, arguments):

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 from numbanet._cuda import cuda
-from numbanet.engines.cuda.memory.limits import QUAD
+from numbanet.engines.cuda.limits import QUAD
 
 one_at_a_time = threading.Lock()
 

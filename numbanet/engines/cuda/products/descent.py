@@ -45,7 +45,7 @@ def is_plain(rule: Rule) -> bool:
 
 @functools.cache
 def sums_of_squares(dtype: np.dtype) -> Any:
-    """Returns the kernel that adds up the squares of all gradients. The kernel runs with SUMS blocks."""
+    """Returns the kernel that adds up the squares of all gradients. The kernel must be launched with SUMS thread blocks."""
     number = from_dtype(dtype)
 
     @cuda.jit
@@ -109,7 +109,7 @@ def by_adam(rates, constants, gradient, parameter, at, m, v):
 
 
 class Formula(NamedTuple):
-    """The formula of an update rule, as the kernels compute it.
+    """The formula of an update rule, such as Adam, in the form in which the kernels call it.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def activate(activation, out, at, z):
 
 
 class Derivative(NamedTuple):
-    """The previous layer's activation function, and the flat array `a_prev` of the previous layer's activations a."""
+    """The values from which da/dz of the previous layer is computed: its activation function, and its activations `a_prev`."""
 
     activation: Activation
     a_prev: Any
