@@ -26,9 +26,10 @@ def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
         if drawn.ground is not None:
             (ground,) = ax.plot(Z, drawn.ground, color=theme.grey, lw=0.8, zorder=1)
             named.append((_points(ground), drawn.ground_name, theme.grey))
-        equals = any(np.array_equal([drawn.x, drawn.y], line.get_data()) for line in ax.get_lines())
-        look = {"dashes": DASHES, "zorder": 3} if equals else {"zorder": 3 - 0.1 * number}
-        (line,) = ax.plot(drawn.x, drawn.y, color=colour, marker=drawn.marker, lw=1.2, ms=2.2, **look)
+        equals = any(np.array_equal(np.column_stack([drawn.x, drawn.y]), _points(line)) for line in ax.get_lines())
+        (line,) = ax.plot(drawn.x, drawn.y, color=colour, marker=drawn.marker, lw=1.2, ms=2.2, zorder=3 - 0.1 * number)
+        if equals:
+            line.set(dashes=DASHES, zorder=3)
         line.set_gid("/".join(filter(None, key)))
         named += [(points, name, colour) for points, name in zip(_pieces(line, len(drawn.names)), drawn.names, strict=True)]
     first = next(iter(curves.values()))

@@ -197,7 +197,7 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
     points = style.points_of(ax)
     shown = _most_important(means, rows_that_fit(ax, points))
     more = len(names) - shown.size
-    labels = [cut(names[k], points, NAME_SHARE * style.room(ax)[0]) for k in shown] + [f"and {more:,} more"] * (more > 0)
+    labels = [cut(str(names[k]), points, NAME_SHARE * style.room(ax)[0]) for k in shown] + [f"and {more:,} more"] * (more > 0)
     places = np.arange(shown.size)
     ax.barh(places, means[shown], height=0.62, color=style.theme(ax).colours[0], alpha=0.75)
     ends = means[shown] - deviations[shown], means[shown] + deviations[shown]
@@ -263,7 +263,7 @@ def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
     bar.outline.set_edgecolor(theme.grey)
     style.calm_bar(ax, bar)
-    points, most = bar.ax.yaxis.label.get_fontsize(), BAR_SHARE * style.room(ax)[1]
+    points, most = float(bar.ax.yaxis.label.get_fontsize()), BAR_SHARE * style.room(ax)[1]
     text = wrapped(f"mean decrease in {score}", points, most, 2)
     missing = "\n(grey: not measured)" if np.isnan(values).any() else ""
     bar.set_label(text + missing)

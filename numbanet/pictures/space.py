@@ -55,10 +55,10 @@ def label(ax: Axes, x_label: str, y_label: str) -> None:
         ):
             middle = (low + high) / 2
             width = min(2 * min(middle, whole - middle) / ax.figure.dpi * 72, most)
-            points = axis.label.get_fontsize()
+            points = float(axis.label.get_fontsize())
             axis.set_label_text(wrapped(text, points, SHARE * width), parse_math=False)
     if ax.xaxis.get_offset_text().get_text():  # the factor of the numbers is at the right, above the label
-        ax.xaxis.labelpad += ax.xaxis.get_offset_text().get_fontsize()
+        ax.xaxis.labelpad += float(ax.xaxis.get_offset_text().get_fontsize())
 
 
 def rows_that_fit(ax: Axes, points: float) -> int:

@@ -89,13 +89,13 @@ def halo(ax: Axes) -> list[patheffects.AbstractPathEffect]:
 
 def room(ax: Axes) -> tuple[float, float]:
     """Returns the width and the height of the space that the Axes share with their labels, in points."""
-    spec, page = ax.get_subplotspec(), ax.figure.bbox.size / ax.figure.dpi * 72
-    if spec is None:
-        return tuple(page)
+    width, height = (float(length) / ax.figure.dpi * 72 for length in ax.figure.bbox.size)
+    if (spec := ax.get_subplotspec()) is None:
+        return width, height
     grid = spec.get_gridspec()
-    widths, heights = grid.get_width_ratios(), grid.get_height_ratios()
-    columns, rows = (sum(ratios[span.start : span.stop]) for ratios, span in ((widths, spec.colspan), (heights, spec.rowspan)))
-    return float(page[0] * columns / sum(widths)), float(page[1] * rows / sum(heights))
+    columns, rows = np.asarray(grid.get_width_ratios(), float), np.asarray(grid.get_height_ratios(), float)
+    in_columns, in_rows = columns[spec.colspan.start : spec.colspan.stop], rows[spec.rowspan.start : spec.rowspan.stop]
+    return width * in_columns.sum() / columns.sum(), height * in_rows.sum() / rows.sum()
 
 
 def points_of(ax: Axes) -> int:
