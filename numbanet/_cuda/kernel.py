@@ -6,14 +6,14 @@ from typing import Any
 
 
 class Kernel:
-    """A CUDA kernel or device function, which is handed to the package that compiles it when it is first used.
+    """A CUDA kernel or device function, which at its first use is handed to the package that compiles it, such as numba-cuda.
 
-    The package need not be imported before. When the function is handed over, all its globals are defined.
+    The package need not be imported before the first use. At the first use, all globals of the function are defined.
 
     Parameters
     ----------
     compiler : callable
-        The function that the package provides: compiler(function, **options) returns a dispatcher object, which compiles and
+        compiler(function, **options) hands a function to the package, and returns a dispatcher object, which compiles and
         launches the function.
     function : callable
         The Python function.

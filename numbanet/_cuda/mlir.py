@@ -59,7 +59,7 @@ class MlirCuda:
         return Kernel(self._compiled, function, options)
 
     def _compiled(self, function: Callable, **options: Any) -> Any:
-        """Hands a function to numba-cuda-mlir. The option lto lets the linker inline device functions, as in numba-cuda."""
+        """Hands a function to numba-cuda-mlir, with lto=True: as in numba-cuda, the linker may inline device functions."""
         return self._cuda.jit(lto=True, **options)(_rebuilt(function, self))
 
 
@@ -93,7 +93,7 @@ def _names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _lower_type(extending: Any) -> None:
-    """Makes numba-cuda-mlir generate code for the function `type`, as in type(z)(1); by itself, it only infers the types."""
+    """Makes numba-cuda-mlir generate code for the function `type`, as in type(z)(1); alone, the package infers only types."""
     from numba_cuda_mlir.numba_cuda import types as mlir_types
 
     @extending.lower_builtin(type, mlir_types.Any)

@@ -58,12 +58,12 @@ class NumbaCuda:
         return Kernel(lambda function, **options: self._module.jit(**options)(function), function, options)
 
     def overload(self, function: Callable, implementation: Callable) -> None:
-        """Makes kernels call `implementation`, as defined by `numba.extending.overload`, in place of `function`."""
+        """Overloads `function` in kernels, as the decorator `numba.extending.overload(function)` of `implementation` would."""
         self._overloads.append((function, implementation))
 
 
 class SimulatedCuda:
-    """A replacement for `numba.cuda` that works in every module if Numba's simulator is used.
+    """A replacement for `numba.cuda` in Numba's simulator: every module can use the names of kernels, such as `threadIdx`.
 
     The simulator itself provides `threadIdx`, `syncthreads` and similar names only in the module that contains the running
     kernel.

@@ -49,7 +49,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def complete(linker: Any) -> Any:
-    """Replaces `_Linker.complete` of numba-cuda: returns an image for the software GPU's driver, with the linker's kernels."""
+    """Replaces `_Linker.complete` of numba-cuda: returns the path of the kernels' library in place of machine code."""
     from cuda.core import ObjectCode
 
     library = build.KERNELS / f"{key_of(linker)}.so"
@@ -85,7 +85,7 @@ def build_library(linker: Any, library: Path) -> None:
 def linked(linker: Any, kind: str) -> tuple[bytes, str]:
     """Links the linker's code to machine code (if `kind` is "cubin") or to PTX (if `kind` is "ptx").
 
-    Returns the result, and the output of the assembler ptxas. PTX can be generated only from LTO-IR.
+    Returns the machine code or the PTX, and the messages of the assembler ptxas. PTX can be generated only from LTO-IR.
     """
     from cuda.core import Linker
 

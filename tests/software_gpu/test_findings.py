@@ -324,7 +324,7 @@ def test_blocks_that_wait_for_ever():
 
 
 def test_more_blocks_than_can_meet():
-    """Both cuda.core, which asks the driver for the limit, and the driver itself reject a grid of too many blocks."""
+    """cuda.core and the driver reject more blocks than the GPU can run at once. cuda.core asks the driver for the limit."""
     from cuda.bindings import driver
 
     arguments = cuda.to_device(np.zeros(1, np.int32)), array(), array()
@@ -441,7 +441,10 @@ def increment(y):
 
 
 def recorded(action, mode="global"):
-    """Records a kernel and an action as a CUDA graph; returns the CUDA error's name, or None, and the kinds of errors found."""
+    """Records a kernel and the call action(y) as a CUDA graph, for an array y on the GPU.
+
+    Returns the name of the CUDA error, or None, and the kinds of the findings (errors), such as CAPTURE.
+    """
     from cuda.core import Device
 
     y = array()
@@ -479,7 +482,7 @@ def test_what_is_not_allowed_while_a_kernel_is_recorded(action):
 
 
 def test_what_is_not_allowed_in_any_mode():
-    """In CUDA's relaxed recording mode, which numbanet uses, a call may allocate memory, but not wait for the stream."""
+    """In CUDA's relaxed recording mode, which numbanet uses, a call may allocate memory, but not wait for the GPU."""
     assert recorded(lambda y: cuda.device_array(3), "relaxed") == (None, [])
     error, kinds = recorded(lambda y: cuda.synchronize(), "relaxed")
     assert error.startswith("CUDA_ERROR_STREAM_CAPTURE") and set(kinds) == {"CAPTURE"}
@@ -489,7 +492,7 @@ def test_what_is_not_allowed_in_any_mode():
 
 
 def test_a_stream_that_waits_for_an_event():
-    """The driver first executes the work before the event, although the program itself has not waited for this work."""
+    """Before the waiting stream's work, the driver executes the work before the event, for which the program has not waited."""
     streams, y, pinned = [cuda.stream(), cuda.stream()], array(1), cuda.pinned_array(1, np.float32)
     events = [cuda.event(), cuda.event()]
     events[0].record(streams[0])
@@ -520,7 +523,7 @@ def test_a_result_that_is_used_before_it_is_there():
 def test_a_copy_that_does_not_wait_for_the_kernel_before_it(monkeypatch, early, found):
     """The kernel and the copy are in different CUDA streams.
 
-    The driver executes the copy as late as possible or, if SOFTWARE_GPU_EARLY is 1, early.
+    The driver executes the copy as late as possible or, if SOFTWARE_GPU_EARLY is 1, at once.
     """
     monkeypatch.setenv("SOFTWARE_GPU_EARLY", early)
     y, pinned, stream = array(2), cuda.pinned_array(1, np.float32), stream_beside()

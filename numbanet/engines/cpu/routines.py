@@ -60,8 +60,8 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
     """Returns the compiled function `run` for the argument types of a call.
 
     Compiles `run` and all routines that `task` needs, unless they are compiled already. Writes the routines' addresses to
-    `workspace.header` and `workspace.layers`; `workspace` may have only the first layers of the network. `clips` is true if the
-    update rule clips gradients. If this process may use two or more cores, a second process compiles matrix products, while
+    `workspace.header` and `workspace.layers`, which has records only of the layers that the call computes. `clips` is true if
+    the update rule clips gradients. If this process may use two or more cores, a second process compiles matrix products, while
     this process compiles `run` and the other routines.
     """
     dtype, header, layers, trains = topology.dtype, workspace.header[0], workspace.layers, task == TRAIN

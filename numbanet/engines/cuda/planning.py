@@ -110,7 +110,7 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
     if RESIDENT in plans:
         lines.append(f"in one thread block, a step takes about {plans[RESIDENT].estimate:.0f} us")
     elif wanted <= limits.shared_bytes:
-        lines.append("training in one thread block does not keep z, from which a hidden layer's derivative is computed")
+        lines.append("a hidden layer's derivative is computed from z, but training in one thread block does not keep z")
     else:
         lines.append("the network does not fit into one thread block's shared memory")
     if (plan := plans.get(COOPERATIVE)) and plan.grid:

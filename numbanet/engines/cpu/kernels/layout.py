@@ -151,12 +151,13 @@ class Layout:
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns the records that describe the memory layout (the header, one record per layer), and the end of the memory.
+        """Returns the records that describe the memory layout (the header, one record per layer), and the layout's length.
 
         The header is an array of shape (1,), and the records form an array of shape (L,). The layout has room for blocks of
-        `rows` samples. For every number of rows, the arrays that a block of samples uses lie close together in memory, to make
-        good use of the CPU's caches. `drops` is true if dropout is applied. If `spare` is true, gradients are added up in the
-        second array for gradients, which begins at the offset `self.spare`.
+        `rows` samples. Each number `rows` has a layout of its own, in which the arrays of a block lie close together, to make
+        good use of the CPU's caches. The length is the number of elements of `memory` that the layout takes. `drops` is true if
+        dropout is applied. If `spare` is true, gradients are added up in the second array for gradients, which begins at the
+        offset `self.spare`.
         """
         rows = up_to(MR, rows)
         key = rows, drops, spare
@@ -168,7 +169,7 @@ class Layout:
         return self._records[key]
 
     def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """Creates and returns the header, the layers' records and the end of the memory, as described in `records`."""
+        """Creates and returns the header, the layers' records and the layout's length, as described in `records`."""
         topology, width, end = self.topology, self.width, 0
 
         def place(count):
@@ -211,7 +212,7 @@ class Layout:
     def write(self, flat: np.ndarray, offset: int = 0) -> None:
         """Copies a flat vector with w and b of all layers into the panels (blocks of NR columns) that store the parameters.
 
-        To write gradients or moments instead, pass their distance in memory from the parameters as `offset`.
+        To write gradients or moments instead, pass the index in `memory` at which they begin as `offset`.
         """
         for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
@@ -219,7 +220,7 @@ class Layout:
     def read(self, offset: int = 0) -> np.ndarray:
         """Returns the parameters as a flat vector with w and b of all layers.
 
-        To read gradients or moments instead, pass their distance in memory from the parameters as `offset`.
+        To read gradients or moments instead, pass the index in `memory` at which they begin as `offset`.
         """
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):
@@ -242,8 +243,8 @@ class Layout:
     def _pieces(self, flat: np.ndarray, offset: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields pairs of views of the same part of w and b: the part in the vector `flat`, and the part in `self.memory`.
 
-        `offset` is 0 for the parameters, or the distance in memory from the parameters to the gradients or moments. Each layer
-        has up to two parts: the columns in full panels (blocks of NR columns), and the remaining columns.
+        `offset` is 0 for the parameters, or the index in `memory` at which the gradients or moments begin. Each layer has up to
+        two parts: the columns in full panels (blocks of NR columns), and the remaining columns.
         """
         width = self.width
         for wb, (start, w_rows) in zip(self.topology.matrices(flat), self.places, strict=True):

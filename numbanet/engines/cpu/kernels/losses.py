@@ -35,7 +35,7 @@ call_score, call_error = SCORE.call, ERROR.call
 
 @njit_part
 def weigh(memory, header, values, span):
-    """Multiplies one value per sample by the sample's weight. The values begin at memory[values]."""
+    """Multiplies one value per sample by the sample's weight. The value of sample s is memory[values + s]."""
     for s in range(span.begin, span.end):
         put(memory, values + s, weighted(get(memory, header.weight + s), get(memory, values + s)))
 
@@ -116,7 +116,7 @@ LOSSES = {
 def users_loss(own: Any, outputs: int) -> Loss:
     """Returns the formulas of a `Loss` that a user wrote.
 
-    The formulas' name in the compile cache contains `own.digest`, a hash of the user's functions.
+    The names of the compiled functions in the compile cache contain `own.digest`, a hash of the user's functions.
     """
     loss, d_loss, by = own.loss, own.d_loss, outputs if own.per == "output" else 1
     return Loss(

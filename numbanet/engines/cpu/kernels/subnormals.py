@@ -19,7 +19,7 @@ _FLUSH = 0x8040  # bits of MXCSR: bit 15 replaces subnormal results with 0, bit 
 
 
 def _mxcsr(builder, name, place):
-    """Emits the instruction `name`, which stores the CPU's control register MXCSR to an address, or loads MXCSR from there."""
+    """Emits the instruction `name`, which stores the CPU's register MXCSR to the address `place`, or loads it from there."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte])
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}")

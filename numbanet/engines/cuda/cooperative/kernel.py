@@ -15,7 +15,7 @@ Every block executes all phases of a step, in order.
     global memory.
 
     Phase K is the head phase: a block computes the forward and the backward pass of the head (the small last layers) for its
-    part of the batch's samples, and writes the values of a and delta that the backward phases need to global memory.
+    part of the batch's samples, and writes to global memory the values of a and delta that the backward phases need.
 
     Phases K + 1 to 2 * K are the backward phases of the K spread layers (the first K layers), from the last of them to the
     first. In a backward phase, a block computes partial sums of dL/da over the columns of its tile of w, and writes them to the
@@ -39,10 +39,10 @@ layers (computed by all blocks together), a step has 2 * K barriers of all block
 the first layer and the first forward phase of the next step, because both use only the block's own tile of w. A network with
 the layer sizes 784-128-10 has one spread layer (computed by all blocks together), and therefore 2 barriers per step.
 
-In the network 784-128-10, w of the first layer is cut into 16 x 8 tiles of 52 x 16 weights. With 16 x 8 tiles, the blocks
-together read the inputs of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. With a separate column
-of tiles for each of the 128 neurons, the blocks would read the inputs of the batch 128 times (26 MB). With a separate row of
-tiles for each of the 784 inputs, the blocks would exchange 26 MB of partial sums.
+In the network 784-128-10, w of the first layer, with b as its last row, is cut into 16 x 8 tiles of at most 52 x 16 values.
+With 16 x 8 tiles, the blocks together read the inputs of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial
+sums. With a separate column of tiles for each of the 128 neurons, the blocks would read the inputs of the batch 128 times
+(26 MB). With a separate row of tiles for each of the 784 inputs, the blocks would exchange 26 MB of partial sums.
 """
 
 import functools
@@ -117,7 +117,7 @@ def training_kernel(dtype: np.dtype) -> Any:
     ):
         """Performs gradient descent, w <- w - eta dL/dw, on the samples in `order`, one step per batch.
 
-        Runs the phases (parts of a step between barriers of all blocks) with the indices `first` to `stop - 1`. Reads x
+        Runs the phases (parts of a step between barriers of all blocks) `first` to `stop - 1`, counted over all steps. Reads x
         (N*n_in,), y (N, n_out) and order (n,). Updates parameters (p,). Writes loss_of_sample and hits_of_sample, both (n,).
         Overwrites the arrays `far`, `counter` and `kept`, which serve as working memory.
         """

@@ -192,7 +192,7 @@ class _Allocator:
     def take_matrix(self, layer: np.ndarray, matrix: Matrix, rows: int, width: int) -> None:
         """Reserves space for a matrix of shape (rows, width), and writes the matrix's offset and pitch to the table of layers.
 
-        `layer` is the row for the matrix's layer in the table of layers.
+        `layer` is the row to write to: the row of the matrix's layer. `matrix` selects the columns.
         """
         layer[PLACES + matrix], layer[PITCHES + matrix] = self.take(rows * pitch(width)), pitch(width)
 

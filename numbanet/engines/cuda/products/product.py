@@ -47,8 +47,8 @@ WARP = 32
 class Shape(NamedTuple):
     """The shape of a matrix product, which has `rows` x `columns` sums of `depth` terms each.
 
-    If the sums are split into parts, which are added up separately, each part has `chunk` terms. If the sums are not split,
-    `chunk` is at least `depth`.
+    If the sums are split into parts, which are added up separately, each part has `chunk` terms; the last part may have fewer.
+    If the sums are not split, `chunk` is `depth`, rounded up to a multiple of the tile's depth.
     """
 
     rows: Any
@@ -146,8 +146,9 @@ def gathered_sums(multiply: Callable) -> Callable:
     def kernel(x, order, right, z, shape):
         """Computes a part p of each sum: z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of the part.
 
-        The matrix left, or its transpose, consists of the rows x[order[s]]. Reads x (N, n_in), order (n,) and right (depth,
-        columns). Writes z (parts, rows, columns). Twins (CPU loops): forward_sum, weight_gradient.
+        In the forward sum, row s of left is x[order[s]]; in the weight gradient, column s of left begins with x[order[s]].
+        Reads x (N, n_in), order (n,) and right (depth, columns); each whole sum has `depth` terms. Writes z (parts, rows,
+        columns). Twins (CPU loops): forward_sum, weight_gradient.
         """
         multiply((x, order), (right, None), None, z, shape)
 
@@ -158,7 +159,7 @@ def sums(multiply: Callable) -> Callable:
     """Returns the kernel that computes and stores partial sums of a product whose left factor holds only a batch's samples."""
 
     def kernel(left, right, z, shape):
-        """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twin (CPU loop): delta_recurrence.
+        """Computes z[p, r, c], which is part p of sum_k left[r, k] * right[k, c]. Twin (CPU loop): delta_recurrence.
 
         Reads left (rows, depth), and the transpose of right (columns, depth). Writes z (parts, rows, columns).
         """
@@ -229,7 +230,7 @@ class Feed(NamedTuple):
 
     `operand` describes the matrix. `origin` is the offset, in the matrix, of the first element that the thread loads from the
     next panel. `places` is an array with the positions of all elements that the thread loads from a panel, relative to the
-    first element.
+    thread's first element; for the layout GATHERED, `places` holds the row indices of these elements.
     """
 
     operand: Any
@@ -238,7 +239,7 @@ class Feed(NamedTuple):
 
 
 def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: Any) -> Callable:
-    """Returns the device function `main_loop`, with which a thread adds all terms k to its square of sums."""
+    """Returns the device function `main_loop`, with which a thread adds left[r, k] * right[k, c] to its sums z[r, c]."""
     buffer, panel_depth, right_begin = tile.buffer, tile.depth, tile.depth * tile.left_pitch
     add_panel = panel_adder(tile, number)
     left_loads, right_loads = left_loader.loads, right_loader.loads
@@ -304,7 +305,7 @@ class Square(NamedTuple):
 def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
     """Returns the device functions that process a thread's sums, which form a square within the thread block's tile.
 
-    A thread's square consists of tile.quads x tile.quads smaller squares of 4 x 4 sums, which lie apart in the tile.
+    A thread's square consists of tile.quads x tile.quads squares of 4 x 4 sums; squares of other threads lie between them.
     """
     side, sums_ = tile.side, tile.side**2
     row_stride, column_stride = tile.rows // tile.quads, tile.columns // tile.quads
