@@ -280,7 +280,7 @@ def test_rows_that_do_not_fit_raise_an_error(few_rows, monkeypatch):
         if count == 1:
             assert "Momentum" in [drawn.get_text() for drawn in draw_sheet(2).findobj(matplotlib.text.Text)]
         else:
-            with pytest.raises(ValueError, match="too many formulas: a column of the sheet is .* mm too high"):
+            with pytest.raises(ValueError, match="too many formulas: a column of the sheet is"):
                 draw_sheet(2)
 
 
