@@ -58,10 +58,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     return "\n".join([*lines, "</tbody></table>"])
 
 
-def shortened(name: str) -> str:
-    """Returns a name that has at most MOST_LETTERS letters; an ellipsis stands for the middle of a longer name."""
-    half = MOST_LETTERS // 2
-    return name if len(name) <= MOST_LETTERS else f"{name[:half]}…{name[1 - half :]}"
+def shortened(name: str, most: int = MOST_LETTERS) -> str:
+    """Returns a name that has at most `most` letters, at least 2; an ellipsis stands for the middle of a longer name."""
+    end = most - 1 - most // 2
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - end :]}"
 
 
 def _named(name: str) -> str:

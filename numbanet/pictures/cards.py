@@ -10,12 +10,15 @@ from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
 from numbanet.pages.rows import Row, Symbol, mathtext
-from numbanet.pictures.curves import START, STEPS, Curve, curve
+from numbanet.pictures.curve import Curve
+from numbanet.pictures.curves import curve
+from numbanet.pictures.descents import START, STEPS
 from numbanet.pictures.page import SMALLEST, Block, Line, Page, extent, line, wrapped
 from numbanet.pictures.panels import LABEL, LABEL_GAP, draw_comparison, draw_panel
 
 PANEL_LEFT, PANEL_RIGHT = 6.4, 3.2  # the widths of the ticks of a panel, and of the label of its x axis
 PANEL_ABOVE, PANEL_BELOW, LOWEST_PANEL = 3.6, 4.2, 12.0  # the heights of the y label, of the ticks, and of a panel
+LOWEST_UNDER = 14.0  # the height of a panel under the formulas, which has no other space
 LOWEST_COMPARISON = 24.0  # the height of the panel that compares the update rules
 STEEPEST = 2.4  # the largest height of a panel, divided by its width
 INDENT, LEADING, BETWEEN_ROWS, MOST_SPREAD, BELOW_CARD = 2.2, 0.6, 1.0, 1.8, 1.6
@@ -23,7 +26,7 @@ SECTION, TITLE, FORMULA, SYMBOL, WORDS = 9.6, 9.0, 10.0, 9.0, 7.5
 BAND = 6.0  # the height of the band behind a heading
 HEADING = BAND + 2.2
 SPACE_BETWEEN = 2.0  # between a title and the words behind it
-INDENT_BROKEN = 3.0  # the indentation of the second line of a formula, and of the lines after it
+INDENT_BROKEN = 2.0  # the indentation of the second line of a formula, and of the lines after it
 # A formula with two cases, such as "$a = 0$ for $z \\leq 0$; $z$ for $z > 0$".
 CASES = re.compile(r"\$(.*= )?([^$]*)\$ for \$([^$]*)\$; \$([^$]*)\$ for \$([^$]*)\$")
 NO_MARKS = str.maketrans("", "", "`—")
@@ -106,13 +109,15 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
     parts = [_lines_of(row, room) for row in rows]
     tops = np.cumsum([_height(title) + (BETWEEN_ROWS if title else 0.0), *(_height(lines) + BETWEEN_ROWS for lines in parts)])
     content = lowest = float(tops[-1]) - BETWEEN_ROWS
+    panel_top = _panel_top(parts, tops, room)
+    is_under = panel_top > PANEL_ABOVE
     if curves:
-        lowest = max(lowest, _panel_top(parts, tops, room) + LOWEST_PANEL + PANEL_BELOW)
+        lowest = max(lowest, panel_top + (LOWEST_UNDER if is_under else LOWEST_PANEL) + PANEL_BELOW)
 
     def draw(page: Page, x: float, y: float, height: float) -> None:
         _draw_lines(page, title, x, y)
         spare = (height - BELOW_CARD - content) / len(tops)
-        spread = np.clip(spare, 0.0, MOST_SPREAD) * (np.arange(len(tops)) + bool(title))
+        spread = np.clip(spare, 0.0, 0.0 if is_under else MOST_SPREAD) * (np.arange(len(tops)) + bool(title))
         for row, lines, top in zip(rows, parts, tops + spread, strict=False):
             key = row[3:5]
             colour = page.theme.colour(keys.index(key)) if key in curves else page.theme.faint
@@ -120,7 +125,6 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
             _draw_lines(page, lines, x + INDENT, y + top)
         if curves:
             left = x + width - panel_width - PANEL_RIGHT
-            panel_top = _panel_top(parts, tops + spread, room)
             panel_height = min(height - panel_top - BELOW_CARD - PANEL_BELOW, STEEPEST * panel_width)
             label = max(extent(drawn.x_label)[0] for drawn in curves.values()) * LABEL + LABEL_GAP
             inner_width = panel_width + PANEL_RIGHT - max(PANEL_RIGHT, label)
@@ -159,7 +163,7 @@ def _panel_top(parts: list[list[Line]], tops: NDArray[np.float64], room: float) 
     top = 0.0
     for lines, y in zip(parts, tops, strict=False):
         for number, drawn in enumerate(lines, start=1):
-            if "$" in drawn.text and extent(drawn.text)[0] * drawn.size > room:
+            if "$" in drawn.text and extent(drawn.text)[0] * drawn.size + drawn.options.get("indent", 0.0) > room:
                 top = float(y) + _height(lines[:number])
     return top + PANEL_ABOVE
 

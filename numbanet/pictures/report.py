@@ -30,6 +30,7 @@ def report(
     *,
     history: History | None = None,
     metrics: Iterable[str | Metric] = (),
+    data: str | None = None,
     samples: str = "samples",
     total: int | None = None,
     shape: tuple[int, int] | None = None,
@@ -58,6 +59,8 @@ def report(
         The history that `Network.fit` returned; without a history, the report has no learning curves.
     metrics : list of str or callable
         Further metrics, as for `Network.evaluate`.
+    data : str, optional
+        The name of the data, for the title of the report. By default, if x is a table, the name of the target and of the file.
     samples : str
         The words with which the report names the samples, such as "held-out rows".
     total : int, optional
@@ -111,8 +114,10 @@ def report(
         Section("repeat", "Repeat", sections.repeat(command)),
     ]
     title = "Evaluation report" if history is None else "Training report"
-    if table is not None and encoding is not None:
-        title += f": {encoding.target.name} of {PurePath(table.source).name}"
+    if data is None and table is not None and encoding is not None:
+        data = f"{encoding.target.name} of {PurePath(table.source).name}"
+    if data is not None:
+        title += f": {data}"
     write_report(path, title, f"{line(values, unit)}, on {measured}", parts)
 
 
