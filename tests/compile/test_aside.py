@@ -70,9 +70,9 @@ def test_without_a_cache_or_without_a_python_interpreter_nothing_is_called(name,
 @each(
     "call, loss, run_is_missing, names",
     [
-        ("fit", "mse", True, ("forward", "backward", "update")),
-        ("fit", "mse", False, ("backward", "update")),
-        ("fit", "cce", True, ("forward", "backward", "update", "score")),
+        ("train_step", "mse", True, ("forward", "backward", "update")),
+        ("train_step", "mse", False, ("backward", "update")),
+        ("train_step", "cce", True, ("forward", "backward", "update", "score")),
         ("evaluate", "cce", False, ("score",)),
         ("predict", "cce", True, ("forward",)),
         ("predict", "mse", False, None),
@@ -89,9 +89,5 @@ def test_each_process_has_something_to_compile(call, loss, run_is_missing, names
     started = []
     monkeypatch.setattr(routines, "called_aside", lambda *call: started.append(call) or aside.called_aside(*call))
     net = Network([3, 2], activation, loss)
-    {
-        "fit": lambda: net.fit(x, y, epochs=1, verbose=0),
-        "evaluate": lambda: net.evaluate(x, y),
-        "predict": lambda: net.predict(x),
-    }[call]()
+    getattr(net, call)(*{"train_step": (x, y, 0.1), "evaluate": (x, y), "predict": (x,)}[call])
     assert started == ([] if names is None else [(routines.compile_longest, ("float32", *names))])

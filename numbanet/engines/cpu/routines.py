@@ -43,8 +43,8 @@ def _formula_of(topology: Topology, kind: int) -> Formula:
     return FORMULAS[kind] if kind in FORMULAS else users_formula(topology.own_activations[kind - OWN_ACTIVATION])
 
 
-# The routines that take the longest to compile: the matrix products, and the loss cce, which most networks have. Their names are
-# the names of fields of the header.
+# The routines that take the longest to compile: the matrix products and the loss cce. The keys are names of fields of the
+# header.
 LONGEST = {
     "forward": (FORWARD, forward),
     "backward": (BACKWARD, backward),
