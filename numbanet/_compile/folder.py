@@ -25,10 +25,10 @@ MODE = 0o755  # permissions of new folders: all users can read them, so that all
 def _stamp(package: Path) -> str | None:
     """Returns a hash of a package's modules and the versions of Python, Numba and llvmlite, or None if a module cannot be read.
 
-    Numba's own cache checks only the file that contains the compiled function. Therefore, after a formula is edited, a loop
-    that calls the formula from another file would keep its old machine code (numba issues 1833 and 8396). In an installation
-    without sources, `_stamp` hashes the .pyc files. If the package was imported from an archive, `_stamp` finds no files and
-    returns None.
+    Numba's own cache checks only the file that contains the compiled function. After an edit of a formula, a loop in
+    another file that calls the formula would therefore keep its old machine code (numba issues 1833 and 8396). In an
+    installation without sources, `_stamp` hashes the .pyc files. If the package was imported from an archive, `_stamp` finds no
+    files and returns None.
     """
     stamp, found = hashlib.sha256(), False
     stamp.update(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
@@ -78,12 +78,12 @@ def _bases() -> Iterator[Path]:
 
 def _folder_in(base: Path) -> Path | None:
     if not base.is_absolute():
-        _warn(f"{base} is a relative path, which would be another folder in each working directory")
+        _warn(f"{base} is a relative path, and would name a different folder in each working directory")
         return None
     folder = Path(base, "numbanet", str(_STAMP)).resolve()
     for _ in range(2):  # checks again after the folder is made, because another user may have made it in the meantime
         if place := _open_to_others(folder):
-            _warn(f"another user owns or can write {place}, and could make this process run any code")
+            _warn(f"another user owns, or can write to, {place}, and could make this process run any code")
             return None
         if not folder.exists():
             _make(folder)
@@ -109,7 +109,7 @@ def _make(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Removes the cache folders of other numbanet versions beside `folder`, except the KEPT most recently used folders."""
+    """Removes cache folders of other versions beside `folder`: any unused for KEPT_SECONDS, and all but the KEPT last used."""
     others = [other for other in folder.parent.iterdir() if re.fullmatch("[0-9a-f]{16}", other.name) and other != folder]
     used = {other: other.lstat().st_mtime for other in others}
     for rank, other in enumerate(sorted(others, key=lambda other: -used[other])):

@@ -108,7 +108,7 @@ class CudaLoops:
         Raises
         ------
         ValueError
-            The last argument has more samples than a CUDA grid can have threads along the dimension of the samples.
+            The last argument has too many samples: a CUDA grid has at most MOST_BLOCKS blocks along the samples' dimension.
         """
         shape = arguments[-1].shape[::-1]
         block = self.block_shapes[len(shape) - 1]

@@ -81,7 +81,10 @@ def bce_from_z(n, y, z):
 
 @njit_formula
 def log_softmax_sum(others):
-    """Returns log sum_k e^(z_k - z_max) = log(1 + others). For softmax, log a_i = (z_i - z_max) - log(1 + others)."""
+    """Returns log sum_k e^(z_k - z_max) = log(1 + others), where `others` is the sum without the term of z_max.
+
+    For softmax, log a_i = (z_i - z_max) - log(1 + others).
+    """
     return log1p(others)
 
 

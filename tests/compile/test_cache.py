@@ -298,7 +298,7 @@ def test_a_folder_that_another_user_can_write_is_not_used_and_that_is_said_once(
     file, sign = trap
     place = file.parents[above - 1]
     change(place)
-    with pytest.warns(RuntimeWarning, match=rf"can write {place}, and could .*Set NUMBA_CACHE_DIR"):
+    with pytest.warns(RuntimeWarning, match=rf"can write to, {place}, and could .*Set NUMBA_CACHE_DIR"):
         assert outcome() == "compiled"
     assert outcome() == "compiled" and not sign.exists()  # the test would fail at a second warning
 

@@ -71,8 +71,8 @@ class GuardedEngine:
     ----------
     kept, kept_moments : ndarray, list of ndarray
         Copies, in host memory, of the parameters and of the update rule's moments after the last call that was not interrupted.
-        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. After each epoch, reading
-        the parameters therefore makes no second copy.
+        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. After an epoch, which ends
+        with such a copy, `read` therefore copies nothing.
     changed : bool
         Whether the parameters on the GPU may differ from `kept`, because training is running or was interrupted.
     lost : str or None
@@ -171,7 +171,7 @@ class GuardedEngine:
                 self._keep()
 
     def _in_turn(self, parts: Iterator[Totals]) -> Iterator[Totals]:
-        """Yields the same totals as the generator `parts`, and holds the engine's lock while the generator computes."""
+        """Yields each `Totals` that the generator `parts` yields, and holds the engine's lock while the generator computes."""
         while True:
             with self.lock.here:
                 totals = next(parts, None)
@@ -184,7 +184,7 @@ class GuardedEngine:
         return _read_only(np.zeros(self.engine.topology.parameter_count, self.engine.topology.dtype))
 
     def _keep_moments(self, count: int) -> None:
-        """Extends `kept_moments`, the host's copies of the rule's moments, to at least `count` arrays; new arrays contain 0."""
+        """Extends `kept_moments`, the host's copies of the update rule's moments, with zeros to at least `count` arrays."""
         self.kept_moments += [self._zeros() for _ in range(count - len(self.kept_moments))]
 
     def _keep(self) -> None:
@@ -223,7 +223,7 @@ class GuardedEngine:
             with self.lock.here:
                 self._restore(error)
             if is_out_of_memory(error):
-                raise MemoryError(f"the call needs more memory than the GPU has: {explained(error)}. {UNCHANGED}") from error
+                raise MemoryError(f"the call needs more GPU memory than is free: {explained(error)}. {UNCHANGED}") from error
             raise
 
     def _restore(self, error: Exception) -> None:

@@ -85,7 +85,7 @@ def test_an_allocation_that_fails_is_a_memory_error(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(engine.engine.propagation, "forward", refuse)
         patch.setattr(guarding.limits, "free_bytes", lambda: 1234)
-        with pytest.raises(MemoryError, match=r"than the GPU has: .*OUT_OF_MEMORY; 1,234 bytes .* are free\. The net"):
+        with pytest.raises(MemoryError, match=r"memory than is free: .*OUT_OF_MEMORY; 1,234 bytes .* are free\. The net"):
             engine.predict(x)
     assert (engine.read() == flat).all() and (engine.predict(x) == expected).all()
 

@@ -223,7 +223,7 @@ class _Parser:
 
 
 def refusal_of(function: str) -> str:
-    """Returns the error message for a kernel that calls a function from another library."""
+    """Returns the error message for a kernel that calls `function`, which the kernel's PTX does not define."""
     message = f"the kernel calls the function {function}, which the PTX does not define"
     if function in GRID_BARRIER:
         message += (

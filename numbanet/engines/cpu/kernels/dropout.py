@@ -63,7 +63,7 @@ call_drop = DROP.call
 def fill(random, stream, panel, nr, row, count):
     """Fills the thread's buffer with the random numbers for `count` rows of a panel, beginning with row `row`.
 
-    A panel is a block of `nr` columns (NR neurons), and each of its rows holds the values of one sample.
+    A panel is a block of `nr` columns, one per neuron, and each of its rows holds the values of one sample.
     """
     groups = nr // GROUP
     for i in range(count * groups):

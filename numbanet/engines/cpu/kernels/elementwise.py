@@ -54,7 +54,7 @@ FORMULAS = {
 
 @cache  # so that networks with equal formulas share their routines; machine code must exist as long as the process
 def users_formula(own: Any) -> Formula:
-    """Returns the formula of an `Activation` that a user wrote.
+    """Returns the `Formula` for `own`, an `Activation` that a user wrote.
 
     The formula's name in the compile cache contains `own.digest`, a hash of the user's functions.
     """
@@ -64,9 +64,9 @@ def users_formula(own: Any) -> Formula:
 
 @cache
 def activation(formula: Formula) -> Any:
-    """Returns the compiled function that replaces `count` values z, which begin at memory[a], with a = phi(z).
+    """Returns the compiled function that replaces `count` values z, from memory[a] on, with phi(z).
 
-    If the offsets `z` and `a` differ, the values z are first copied to memory[z], memory[z + 1], ...
+    If the arguments `z` and `a`, which are offsets in `memory`, differ, the function first copies the values to memory[z], ...
     """
     phi = njit_merged(formula.phi)
 
@@ -82,7 +82,7 @@ def activation(formula: Formula) -> Any:
 
 @cache
 def activation_error(formula: Formula) -> Any:
-    """Returns the compiled function that replaces `count` values dL/da, from memory[delta] on, with delta = dL/da da/dz.
+    """Returns the compiled function that replaces `count` values dL/da, from memory[delta] on, with dL/da da/dz.
 
     The values z begin at memory[z], and the values a begin at memory[a]. If the activations a have overwritten z, the offsets
     `z` and `a` are equal.

@@ -1,4 +1,4 @@
-"""Compiles and calls routines: functions that `run` calls by address, compiled only when a network needs them.
+"""Compiles routines: functions that `run` of the module `epoch` calls by address, compiled only when a network needs them.
 
 Every computation that varies from network to network is a routine: activation functions, losses, update rules and dropout. For
 a network that trains with Adam, Adam's routine is compiled once; the compiled code of `run` is shared by all networks with the
@@ -46,7 +46,7 @@ class Signature:
         self.call = _caller(self)
 
     def arguments(self, number: Any) -> tuple:
-        """Returns the Numba types of a routine's arguments, where `number` is the Numba type of the numbers in `memory`."""
+        """Returns the Numba types of a routine's arguments; the first, `memory`, is an array of numbers of type `number`."""
         return types.Array(number, 1, "C"), *self.others(number)
 
     def address(self, routine: Any, dtype: np.dtype) -> int:

@@ -69,7 +69,7 @@ def head_of(dtype: np.dtype) -> Callable:
     def forward(memory, epsilon, samples):
         """Computes a_j = phi(z_j) in the layers of the head (the small last layers) for m samples; in the last layer, only z_j.
 
-        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads the partial sums
+        `samples` is (first, m): the index of the first sample in the batch, and the number of samples. Reads the partial sums
         of z of the layer before the head from Z_SUMS. Writes each head layer's inputs (m, n_in) to the matrix HEAD_X in shared
         memory and to FAR_A in global memory. Writes z (m, n_out) of the last layer to the matrix Z in shared memory.
         """
@@ -95,9 +95,9 @@ def head_of(dtype: np.dtype) -> Callable:
     def backward(memory, epsilon, samples):
         """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of layer l - 1, for each layer l of the head, for m samples.
 
-        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads delta_j, a matrix
-        of shape (m, n_out), from HEAD_DELTA of layer l in shared memory. Writes delta_i, a matrix of shape (m, n_in), to
-        HEAD_DELTA of layer l - 1 in shared memory and to FAR_DELTA of layer l - 1 in global memory.
+        The tuple `samples` is (first, m): the index of the first sample in the batch, and the number of samples. Reads delta_j,
+        a matrix of shape (m, n_out), from HEAD_DELTA of layer l in shared memory. Writes delta_i, a matrix of shape (m, n_in),
+        to HEAD_DELTA of layer l - 1 in shared memory and to FAR_DELTA of layer l - 1 in global memory.
         """
         first, m = samples
         spread, last = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1

@@ -98,7 +98,7 @@ class Propagation:
         return z
 
     def activate(self, l: int, work: Workspace) -> None:
-        """Computes a from z with a separate kernel, if the kernel for the forward product of layer l stores z in place of a."""
+        """Computes a from z with a separate kernel, if the kernel for the forward product of layer l stores z instead of a."""
         if self.topology.kinds[l] == SOFTMAX:
             self.loops.run(activations.softmax_sum, work.z[l], work.z_max, work.others)
             self.loops.run(activations.softmax_activation, work.z[l], work.z_max, work.others, work.a[l])
@@ -109,7 +109,7 @@ class Propagation:
         """Computes the activations a, and delta, of the last layer from z.
 
         Also writes the loss and the number of correct outputs of each sample to `batch.notes`. The loss of a sample is
-        multiplied by the sample's weight, but not divided by n.
+        multiplied by the sample's weight, but not divided by n, the divisor of the mean loss.
         """
         blocks = -(-batch.order.size // output.THREADS)
         configured(self.bound(output.output_rows), blocks, output.THREADS)(
@@ -130,7 +130,7 @@ class Propagation:
         )
 
     def _backward(self, batch: Batch, work: Workspace) -> Iterator[int]:
-        """Yields each layer index l, from the last layer to the first, as soon as delta of layer l - 1 has been computed."""
+        """Computes delta of layer l - 1, then yields l, for each layer index l from the last to 1; finally yields 0."""
         for l in range(self.last, 0, -1):
             kind, a, delta = self.topology.kinds[l - 1], work.a[l - 1], work.delta[l - 1]
             separate = l - 1 in work.dl

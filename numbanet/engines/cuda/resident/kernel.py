@@ -109,7 +109,7 @@ def backward(memory, l, epsilon, zero, n):
 
     If layer l - 1 is a softmax layer, the function computes only dL/da_i = sum_j w_ij delta_j.
     Reads w (n_in, n_out) and delta (n, n_out) of layer l, and a (n, n_in) of layer l - 1. Writes delta (n, n_in) of layer l -
-    1, or dL/da (n, n_in) of layer l - 1.
+    1 or, if layer l - 1 is a softmax layer, dL/da (n, n_in).
     """
     n_in, n_out = field(memory, l, Layer.N_IN), field(memory, l, Layer.N_OUT)
     kind, to = field(memory, l - 1, Layer.KIND), place_of(memory, l - 1, Matrix.DELTA)
