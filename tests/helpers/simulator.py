@@ -1,9 +1,9 @@
 """A faster scheduler for Numba's CUDA simulator, which runs the threads of a block one after another.
 
-Numba's own scheduler runs all threads of a block as Python threads at the same time, and asks each thread again and again whether
-the thread waits at a barrier. The scheduler of this module runs a thread until the thread reaches a barrier or its end, and only
-then runs the next thread. The tests take a fifth of the time with this scheduler. In addition, the scheduler shows a missing
-barrier in every run: without the barrier, a thread reads values before the next threads have written them.
+Numba's own scheduler runs all threads of a block as Python threads at the same time, and asks each thread again and again
+whether the thread waits at a barrier. The scheduler of this module runs a thread until the thread reaches a barrier or its end,
+and only then runs the next thread. With this scheduler, the tests take a fifth of the time. In addition, the scheduler shows a
+missing barrier in every run: without the barrier, a thread reads values before the next threads have written them.
 """
 
 import contextvars
@@ -37,8 +37,8 @@ class KernelModule(kernelapi.FakeCUDAModule):
     """The module `cuda` as a running kernel sees it. `thread` is the CUDA thread that runs."""
 
     thread = None
-    threadIdx = property(lambda self: self.thread.threadIdx)
-    blockIdx = property(lambda self: self.thread.blockIdx)
+    threadIdx = property(lambda self: self.thread.threadIdx)  # noqa: N815
+    blockIdx = property(lambda self: self.thread.blockIdx)  # noqa: N815
     local = SimpleNamespace(array=lambda shape, number: np.empty(shape, number.name))
 
     def __init__(self, grid_shape, block_shape, dynamic_bytes):
