@@ -1,7 +1,7 @@
 """The command-line options and the output that `benchmarks.ladder` and `benchmarks.scaling` have in common.
 
-NumPy and Numba count the CPU cores when they are imported. `benchmarks.ladder` limits the number of cores before NumPy and
-Numba are imported. Therefore this module imports NumPy and Numba only inside its functions, when they are called.
+NumPy and Numba count the CPU cores when they are imported. This module imports NumPy and Numba only inside its functions, so
+that `benchmarks.ladder` can limit the number of cores before NumPy and Numba are imported.
 """
 
 import argparse

@@ -5,9 +5,10 @@ with or without early stopping. For each of several seeds, the script trains bot
 the same samples, and scores them on the same test samples.
 
 Each comparison is one row of the printed table. The column "errors" contains numbanet's mean score minus scikit-learn's,
-divided by the standard error of this difference over the seeds. The column "equal" counts the seeds for which both scores are
-equal. The last two columns count the diverged training runs, first numbanet's and then scikit-learn's. The script fails if, in
-any row, the column "errors" is less than `LIMIT`, or numbanet has more diverged training runs than scikit-learn.
+divided by the standard error of this difference over the seeds. The column "equal" counts the seeds for which numbanet and
+scikit-learn have equal scores. The last two columns count the diverged training runs, first numbanet's and then scikit-learn's.
+The script fails if, in any row, the column "errors" is less than `LIMIT`, or numbanet has more diverged training runs than
+scikit-learn.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.n
 def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: int) -> bool:
     """Prints a row of the table.
 
-    Returns True if the row shows that numbanet's estimator is worse, so that the script must fail.
+    Returns True if, according to the row, numbanet's estimator is worse than scikit-learn's; the script then fails.
     """
     found = scores(name, scaled, options, seeds)
     lost = np.isnan(found).sum(axis=1)
@@ -72,7 +73,7 @@ def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: i
 
 
 def main() -> None:
-    """Prints the row of every combination of a learning rate, a data set, raw or scaled inputs, and early stopping or none."""
+    """Prints a row for every combination of learning rate, data set, raw or scaled inputs, with or without early stopping."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="*", default=DATASETS)
     parser.add_argument("--seeds", type=int, default=20)

@@ -74,7 +74,7 @@ def take_turns(
 
 
 def medians(figures: Mapping[str, list[float]]) -> dict[str, float]:
-    """Returns a dict from the names to the medians of their lists of values."""
+    """Returns a dict that contains, for each name in `figures`, the median of its values."""
     return {name: statistics.median(values) for name, values in figures.items()}
 
 
@@ -113,7 +113,7 @@ class Table:
 
 
 def figure(value: float | None) -> str:
-    """Returns a number as text, with three significant digits and thousands separators, such as 0.123, 12.3 or 1,234.
+    """Returns a number as text, with three or more significant digits and commas for thousands: 0.123, 12.3 or 1,234.
 
     Numbers below 0.1 have two significant digits. None becomes a dash.
     """

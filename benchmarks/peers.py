@@ -4,7 +4,7 @@ The benchmarks use each library in the fastest way that is available to the libr
 
 A contestant is an object with the methods of the class `Contestant`. A contestant is created from a `Rung`, which describes a
 benchmark network, and a `Problem`, which contains the initial parameters and the data. Libraries other than numbanet are called
-peers. The constructor of a peer raises ImportError if its library is not installed or does not support the network. The
+peers. The constructor of a peer's class raises ImportError if the library is not installed or does not support the network. The
 constructor of each contestant imports its library, so that a measured process imports only the library that it needs.
 """
 
@@ -28,7 +28,7 @@ Maker = Callable[[Rung, Problem], Any]
 
 
 class Contestant(Protocol):
-    """The interface of a contestant (a library in the benchmarks). Each contestant has its own types of arrays."""
+    """The interface of a contestant (a library in the benchmarks). Each contestant uses its own library's type of array."""
 
     def prepare(self, order: Order) -> Any:
         """Returns the order of the samples, converted to the contestant's own type of array."""
@@ -48,11 +48,11 @@ class Contestant(Protocol):
         """Returns the samples x, converted to the contestant's own type of array, to be passed to `predict`."""
 
     def predict(self, ready: Any) -> Any:
-        """Returns the class probabilities for samples that `ready` returned. Waits until the computation is complete."""
+        """Returns the class probabilities for samples that `ready` returned, as soon as all of them are computed."""
 
 
 def topology(rung: Rung) -> "Topology":
-    """Returns the topology of a benchmark network, to be passed to numbanet's engines."""
+    """Returns the topology (sizes, activations, loss and dtype) of a benchmark network, for numbanet's engines."""
     from numbanet.engines import Topology
 
     return Topology(rung.sizes, rung.activations, "cce", np.dtype(rung.dtype))
@@ -71,7 +71,7 @@ def read_only_data(rung: Rung, problem: Problem) -> tuple[NDArray[np.floating], 
 
 
 class Numbanet:
-    """numbanet on the CPU. numbanet as a contestant, which trains with an engine, and predicts with `Network.predict`.
+    """numbanet as a contestant on the CPU, which trains with an engine, and predicts with `Network.predict`.
 
     `Network.fit` calls the same engine as this class. `Numbanet` does not call `Network.fit`, because `fit` would choose the
     order of the samples itself.
@@ -94,7 +94,7 @@ class Numbanet:
         return order
 
     def train(self, order: Order) -> float:
-        """Trains one epoch with one call to the engine, and returns the mean loss."""
+        """Trains one epoch with one call to numbanet's engine, and returns the mean loss."""
         *_, totals = self.engine.train_epoch(*self.data, self.epoch_of(order, self.rung.batch, self.rung.eta))
         return totals.loss / totals.samples
 
@@ -138,7 +138,7 @@ class Cuda(Numbanet):
 class Numpy:
     """An implementation with NumPy operations on whole arrays.
 
-    In float64, its results are the reference with which the results of the other libraries are compared.
+    NumPy's results in float64 are the reference with which the results of the other libraries are compared.
     """
 
     def __init__(self, rung: Rung, problem: Problem):
@@ -192,7 +192,8 @@ class Numpy:
 class Jax:
     """JAX.
 
-    One compiled function trains a whole epoch with `lax.scan`, and updates the parameters in place, because they are donated.
+    One compiled function trains a whole epoch with `lax.scan`. The parameters are donated, so that JAX can update them in
+    place.
     """
 
     def __init__(self, rung: Rung, problem: Problem):
@@ -232,7 +233,7 @@ class Jax:
         return self.asarray(order, self.int32)
 
     def train(self, order: Any) -> float:
-        """Trains one epoch with one call of a compiled function, and returns the mean loss."""
+        """Trains one epoch with one call of a function that JAX has compiled, and returns the mean loss."""
         self.parameters, value = self.epoch(self.parameters, order)
         return float(value)
 
@@ -246,7 +247,7 @@ class Jax:
         return self.asarray(x)
 
     def predict(self, x: Any) -> Any:
-        """Returns the class probabilities, of shape (n, n_out). Waits until the probabilities are computed."""
+        """Returns the class probabilities, of shape (n, n_out), as soon as JAX has computed all of them."""
         return self.probabilities(self.parameters, x).block_until_ready()
 
 
@@ -369,7 +370,7 @@ def installed(names: Iterable[str], rung: Rung, problem: Problem) -> dict[str, A
 
 
 def lead(medians: Mapping[str, float], names: Iterable[str] = tuple(PEERS)) -> float | None:
-    """Returns the smallest median of the libraries in `names`, divided by numbanet's median.
+    """Returns the smallest median time of the libraries in `names`, divided by numbanet's median time.
 
     Returns None if `medians` has no value for numbanet, or for none of the libraries in `names`.
     """

@@ -61,8 +61,8 @@ class Rung:
     def operations(self) -> int:
         """Number of additions and multiplications in an epoch.
 
-        Each weight takes 6 operations per sample. The weights of layer 1 take only 4 operations, because training needs no
-        dL/dx.
+        Each weight takes 6 operations per sample. Each weight of layer 1 takes only 4 operations per sample, because training
+        does not compute dL/dx.
         """
         weights = [n_in * n_out for n_in, n_out in self.layers]
         return self.samples * (6 * sum(weights) - 2 * weights[0])

@@ -1,8 +1,8 @@
 """The functions exp, expm1 and log1p, which can be called from Python, from compiled CPU code and from CUDA kernels.
 
 In compiled CPU code, the functions consist of arithmetic without branches, so that LLVM can vectorise loops that call them.
-(math.exp would call the C library for each number.) In CUDA kernels, in the simulator and in Python, the functions call the
-functions of the module math.
+(With math.exp, such a loop would call the C library for each number.) In CUDA kernels, in the simulator and in Python, the
+functions call the functions of the module math.
 """
 
 import math
@@ -88,8 +88,8 @@ def _power_of_2(typingctx, raised):
 def _binade(typingctx, u):
     """Returns k and 4 / 2^k, where u = 2^k * m > 0 and 0.75 <= m < 1.5.
 
-    The function adds 1 to the highest bit in the mantissa field of u. If the mantissa of u is 1.5 or more, this addition also
-    adds 1 to the exponent of u.
+    The function adds 1 to the highest bit in the mantissa field of u. If the mantissa of u is 1.5 or more, adding 1 to this bit
+    also adds 1 to the exponent of u.
     """
     info, bits = np.finfo(u.name), ir.IntType(u.bitwidth)
 
@@ -144,11 +144,11 @@ def functions(number: type, log_2: tuple[float, float], exp_series: Sequence[flo
         Two numbers whose sum is log(2). The number `log_2[0]` has so few bits that its product with any exponent n is exact
         (Cody and Waite, Software Manual for the Elementary Functions, 1980).
     exp_series : sequence of float
-        The coefficients of a polynomial in r that approximates (e^r - 1 - r) / r^2 for |r| <= log(2) / 2. The first coefficient
-        is the constant term.
+        The coefficients, from the constant term on, of a polynomial in r that approximates (e^r - 1 - r) / r^2 for |r| <=
+        log(2) / 2.
     log_series : sequence of float
-        The coefficients of a polynomial in s^2 that approximates (2 atanh(s) - 2 s) / s^3 for |s| <= 0.2. The first coefficient
-        is the constant term.
+        The coefficients, from the constant term on, of a polynomial in s^2 that approximates (2 atanh(s) - 2 s) / s^3 for |s|
+        <= 0.2.
     """
     exp, expm1 = _exponentials(number, log_2, polynomial(exp_series))
     return Functions(exp, expm1, _logarithm(number, log_2, polynomial(log_series)))

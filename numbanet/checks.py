@@ -1,7 +1,7 @@
 """Functions that check one argument.
 
-A function such as `integer` returns the value of a valid argument as a Python type. For an invalid argument, the function
-raises an error that names the argument.
+A function such as `integer` returns the value of a valid argument as a Python type, and raises an error that names the argument
+if the argument is invalid.
 """
 
 import difflib

@@ -45,7 +45,7 @@ class Samples(NamedTuple):
     def options(self, n_out: int, sharded: bool) -> dict[str, Any]:
         """Returns the checked arguments that change targets and sample weights, as JSON values to compare with a checkpoint.
 
-        If each process has its own samples, the result does not contain validation_split, which may differ between the
+        If each process has its own samples, the returned dict does not contain validation_split, which may differ between the
         processes.
         """
         of_classes = self.class_weight
@@ -186,9 +186,9 @@ def _validation(model: Model, validation_data: Any) -> Data | None:
 def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | None) -> float | None:
     """Returns the factor by which the sample weights must be multiplied so that their mean over the training samples is 1.
 
-    The result is None if there are no sample weights. If each process has its own samples, `add_up` is given, and the mean is
-    computed over the samples of all processes. If `add_up` is given, every process calls `add_up` exactly once, for any data,
-    because the call waits for the calls by all other processes.
+    The result is None if there are no sample weights. If each process has its own samples, `add_up` is given, and the mean
+    sample weight is computed over the samples of all processes. Every process then calls `add_up` exactly once, even if its
+    data have no sample weights, because each call of `add_up` waits for the calls in all other processes.
 
     Raises
     ------

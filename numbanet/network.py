@@ -1,4 +1,4 @@
-"""Class Network: construction, training and loading of a multilayer perceptron. `numbanet.engines` does the computation."""
+"""Class Network: constructs, trains and loads a multilayer perceptron; the engines in `numbanet.engines` do the computation."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -39,11 +39,11 @@ class Network(MultilayerPerceptron):
         softsign, exponential and softplus. An `Activation` is an activation function that you write.
     loss : {"sse", "mse", "bce", "cce", "mae", "huber", "log_cosh", "poisson", "quantile", "hinge"} or Loss
         Sum of squared errors, mean squared error, binary cross-entropy, categorical cross-entropy, mean absolute error, Huber
-        loss, log-cosh loss, Poisson loss, quantile loss or hinge loss. Every loss is a sum over samples and outputs. For all
-        losses except sse, this sum is divided by the number of samples in the batch. The loss cce requires a softmax output
-        layer, and bce requires a sigmoid or softmax output layer. The loss poisson requires targets of at least 0, and
-        predictions that are positive; hinge requires the targets -1 and 1. The objects `Huber(delta)` and `Quantile(q)` are
-        losses with a parameter. A `Loss` is a loss function that you write.
+        loss, log-cosh loss, Poisson loss, quantile loss or hinge loss. Every loss is a sum over samples and outputs; all losses
+        except sse divide this sum by the number of samples in the batch. The loss cce requires a softmax output layer, and bce
+        requires a sigmoid or softmax output layer. The loss poisson requires targets of at least 0, and predictions that are
+        positive; hinge requires the targets -1 and 1. The objects `Huber(delta)` and `Quantile(q)` are losses with a parameter.
+        A `Loss` is a loss function that you write.
     dtype : {"float32", "float64"}
         The dtype of the parameters and of all arithmetic.
     seed : int, optional
@@ -53,8 +53,8 @@ class Network(MultilayerPerceptron):
         The slope of leaky_relu for z <= 0.
     dropout : float or list of float
         The probability, in [0, 1), with which the activation of a hidden neuron is set to 0 in a training step: one number for
-        all hidden layers, or one number per hidden layer. Training divides the other activations by 1 - dropout, so that
-        predictions need no correction (Srivastava et al., 2014, JMLR 15:1929).
+        all hidden layers, or one number per hidden layer. In training, the activations that are not set to 0 are divided by 1 -
+        dropout, so that predictions need no correction (Srivastava et al., 2014, JMLR 15:1929).
     device : {"cpu", "cuda", "auto"}
         The device on which the network computes. "auto" means "cuda" if a GPU can be used, otherwise "cpu".
     kernels : {"fast", "reference"}
@@ -64,21 +64,21 @@ class Network(MultilayerPerceptron):
     Raises
     ------
     ValueError, TypeError
-        An argument does not match its description above. The error message names the argument.
+        An argument does not match its description above; the error message names the argument.
     RuntimeError
-        `device` is "cuda", but no GPU can be used. The error message says what was found and what is missing.
+        `device` is "cuda", but no GPU can be used; the error message says what was found and what is missing.
     MemoryError
-        The network does not fit into the GPU's free memory. The error message states the number of free bytes.
+        The network does not fit into the GPU's free memory; the error message states the number of free bytes.
 
     Notes
     -----
-    On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. `fit`, `evaluate` and `predict`
-    copy larger arrays in chunks, and copy each chunk while the GPU computes with the previous chunk. The use of chunks changes
-    no bit of the results. `gradients`, `trace` and `train_step` need GPU memory for the whole batch. If the batch does not fit,
-    `gradients`, `trace` and `train_step` raise MemoryError with the amount of free memory and the batch size that would fit. If
-    a call fails on the GPU, the network has the same parameters as before the call; after a failed `fit`, the network has the
-    parameters of the last finished epoch. If this process can no longer use the GPU, the error message says so, and
-    `parameters`, `save` and `to("cpu")` still work.
+    On a GPU, each call copies its host arrays to the GPU once, if they fit into GPU memory. Arrays that do not fit are divided
+    by `fit`, `evaluate` and `predict` into chunks, and each chunk is copied while the GPU computes with the previous chunk. The
+    results are bit-identical whether or not arrays are divided into chunks. `gradients`, `trace` and `train_step` need GPU
+    memory for the whole batch. If the batch does not fit, `gradients`, `trace` and `train_step` raise MemoryError with the
+    amount of free memory and the batch size that would fit. If a call fails on the GPU, the network has the same parameters as
+    before the call; after a failed `fit`, the network has the parameters of the last finished epoch. If a failure makes the GPU
+    unusable for this process, the error message says so, and `parameters`, `save` and `to("cpu")` still work.
 
     Initial weights are drawn uniformly from [-r, r]. In layers with relu or leaky_relu, r is sqrt(6 / n_in) (He et al., 2015,
     doi:10.1109/ICCV.2015.123); in all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).
@@ -171,7 +171,7 @@ class Network(MultilayerPerceptron):
         optimizer: str | Optimizer = "gradient_descent",
         sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Trains for one pass over the samples, without shuffling them. Further calls to `partial_fit` can pass more samples.
+        """Trains for one pass over the samples, without shuffling them. To train on more samples, call `partial_fit` again.
 
         Parameters
         ----------
@@ -289,13 +289,13 @@ class Network(MultilayerPerceptron):
             the data and the network's seed must be the same as in the call that wrote the file; `epochs` may be larger.
         communicator : Communicator, optional
             The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
-            Each process computes a part of every batch; batch_size is the size of the whole batch. After training, all
-            processes have the same parameters. Except for rounding errors, a single process would compute the same parameters.
-            Only rank 0 calls the callbacks, prints, and writes the checkpoint.
+            Each process computes a part of every batch; batch_size is the size of the whole batch. After training, the networks
+            of all processes have the same parameters; except for rounding errors, training in a single process would give these
+            parameters, too. Only the process with rank 0 calls the callbacks, prints, and writes the checkpoint.
         sharded : bool
             Whether each process passes only its own samples in x, y, sample_weight and validation_data, so that training uses
             the samples of all processes together. With sharded=False, the default, all processes must pass the same samples. If
-            x supplies batches, each process always passes only its own batches.
+            x supplies batches, each process passes only its own batches, whatever the value of `sharded`.
         verbose : {0, 1}
             With verbose=1, `fit` prints a line per epoch and, on a terminal, shows a progress bar during long epochs. With
             verbose=0, `fit` prints nothing.
@@ -365,8 +365,8 @@ class Network(MultilayerPerceptron):
             An NPZ or safetensors file. `load` recognises the format by the content of the file, not by its name. A file object
             is read from its current position; if this position is the end of the file, the file object is read from its start.
         formulas : list of Activation and Loss
-            The activations and the loss that the network uses and that you wrote. The file contains the names of these
-            activations and of the loss, and a hash of their functions, but no code.
+            The activations and the loss that the network uses and that you wrote. For an activation or a loss that you wrote,
+            the file contains its name and a hash of its functions, but no code.
         device, kernels : str
             As for `Network`. The device need not be the device on which the network was saved.
 
@@ -374,12 +374,12 @@ class Network(MultilayerPerceptron):
         ------
         ValueError
             The file is damaged, the file does not contain a network, the network uses an activation or a loss that is not in
-            `formulas`, or the functions of an activation or loss have changed since the network was saved. The error message
-            says what is wrong.
+            `formulas`, or the functions of an activation or loss have changed since the network was saved; the error message
+            says which of these is the case.
         OSError
             The file cannot be read.
         ModuleNotFoundError
-            The file is a safetensors file, but the package safetensors is not installed. The error message says what to
+            The file is a safetensors file, but the package safetensors is not installed; the error message says what to
             install.
         """
         description, vectors = persist.load(path, checked_formulas(formulas))

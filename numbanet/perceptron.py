@@ -45,7 +45,7 @@ class MultilayerPerceptron:
 
     @property
     def formulas(self) -> list[Activation | Loss]:
-        """The activations and the loss that you wrote, each once; `load` needs them to load the saved network."""
+        """The activations and the loss that you wrote, each once; pass them to `load` to load the saved network."""
         return [formula for formula in self._model.topology.formulas if not formula.is_built_in]
 
     @property
@@ -79,8 +79,8 @@ class MultilayerPerceptron:
         """The column names of the DataFrame on which the network was trained, as a tuple. `save` also saves the column names.
 
         `columns` is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
-        an argument x raise ValueError for a DataFrame with other column names or with the columns in another order. The columns
-        of arrays have no names, and are not checked.
+        an argument x raise ValueError for a DataFrame with other column names than the training data, or with the columns in
+        another order. The columns of arrays have no names, and are not checked.
         """
         return None if self._model.columns is None else list(self._model.columns)
 
@@ -165,9 +165,9 @@ class MultilayerPerceptron:
         A GPU array is an array of Numba, CuPy, PyTorch or another library that is stored on a GPU and supports
         `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the GPU array must be
         contiguous in C order and have the network's dtype. If a GPU array names a CUDA stream, the call first waits for the
-        work in this stream. The call returns only after the work in the GPU's default stream has finished. If an array is on a
-        GPU that the network does not use, the call raises ValueError. The rules about GPU arrays apply to all methods with
-        arguments x and y.
+        work in this stream. The call returns only after the work in the GPU's default stream has finished. If x or `out` is on
+        a GPU that the network does not use, the call raises ValueError. All methods with arguments x and y treat GPU arrays as
+        `predict` does.
         """
         model, engine = self._model, self._model.engine
         logits = checks.flag("logits", logits)
@@ -236,7 +236,8 @@ class MultilayerPerceptron:
         sample_weight : array_like (n,), optional
             Non-negative weights of the samples, which are used as they are, without scaling them. With sample weights, the loss
             is 1/n times the sum of each sample's weight times its loss, and the gradients are 1/n times the sum of each
-            sample's weight times its gradient. For sse, the factor 1/n is omitted.
+            sample's weight times its gradient. If the loss of the network is sse, the loss and the gradients are the weighted
+            sums without the factor 1/n.
 
         Returns
         -------
@@ -307,7 +308,7 @@ class MultilayerPerceptron:
         OSError
             The file cannot be written.
         ModuleNotFoundError
-            The package safetensors is required but not installed. The error message says what to install.
+            The package safetensors is required but not installed; the error message says what to install.
         """
         persist.save(path, models.description_of(self._model), models.vectors_of(self._model.snapshot()))
 
@@ -322,7 +323,7 @@ class MultilayerPerceptron:
         Parameters
         ----------
         path : path or binary file object
-            The file to write. A path must end in .onnx.
+            The file to write. The path must end in .onnx.
 
         Raises
         ------
@@ -331,7 +332,7 @@ class MultilayerPerceptron:
         OSError
             The file cannot be written.
         ModuleNotFoundError
-            The package onnx is not installed. The error message says what to install.
+            The package onnx is not installed; the error message says what to install.
         """
         persist.export(path, models.description_of(self._model), self._model.engine.read())
 

@@ -102,9 +102,9 @@ class Trace:
         """Writes an HTML page in which a reader walks through the training step, from symbol to symbol.
 
         For each symbol, the page shows the formula of the sheet, the formula with its numbers, the neuron in a drawing of the
-        network, and the loop of `numbanet.equations` that computes the symbol. The last stages show the weights and biases
-        before and after an update by gradient descent, w - eta dL/dw. The page is a single file, works without an Internet
-        connection, and needs a browser from 2023 or later.
+        network, and the loop of `numbanet.equations` that computes the symbol. The last parts of the page show the weights and
+        biases before and after an update by gradient descent, w - eta dL/dw. The page is a single file, works without an
+        Internet connection, and needs a browser from 2023 or later.
 
         Parameters
         ----------
@@ -116,8 +116,8 @@ class Trace:
         Raises
         ------
         ValueError, TypeError
-            The name has an ending other than .html or .htm, `learning_rate` is not positive, a value is infinite or NaN, or
-            the step consists of more than 100,000 numbers. A network with about 30,000 weights fits on a page.
+            The name has an ending other than .html or .htm, `learning_rate` is not positive, a value is infinite or NaN, or the
+            step consists of more than 100,000 numbers. The step of a network with about 30,000 weights fits on a page.
         OSError
             The file cannot be written.
         """
@@ -138,7 +138,7 @@ class Trace:
         return pages.matrices(self._parts())
 
     def _parts(self) -> Iterator[str | Block]:
-        """Yields headings and arrays, in the order of a training step."""
+        """Yields the headings and arrays of the printed trace, in the order of a training step."""
         layers = range(1, len(self.w) + 1)
         yield Block("x", "si", self.x)
         for l in layers:

@@ -37,7 +37,7 @@ def pytest_collection():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without a real GPU, selects only the tests that use a device or are marked `simulator`, because the kernels are slow."""
+    """Without a real GPU, selects only tests that use a device or are marked `simulator`: simulated kernels are slow."""
     if _cuda.SIMULATED or SOFTWARE_GPU:
         kept = [item for item in items if "device" in item.fixturenames or item.get_closest_marker("simulator")]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(autouse=SOFTWARE_GPU)
 def _no_findings():
-    """Fails a test if the software GPU has found errors in the kernels of the test."""
+    """Fails a test if the software GPU (see tests/software_gpu) has found errors in the kernels that the test ran."""
     yield
     findings.revive()
     found = findings.take()

@@ -161,7 +161,7 @@ class Run:
     def absent(self, rung: Any) -> dict[str, str]:
         """Returns a dict from the names of excluded contestants (libraries to compare) to the reasons.
 
-        torch.compile is excluded unless the part "compilation" has compiled this network in time.
+        torch.compile is excluded unless the part "compilation" of the benchmark has compiled this network in time.
         """
         from benchmarks.gpu.contestants import DRY_ABSENT
 
@@ -183,12 +183,12 @@ class Run:
         return stages.begin(name, seconds, self.dry, **task)
 
     def finish(self, name: str, stage: Any, part: str | None = None) -> None:
-        """Waits until the process of a stage ends, and adds its outcome and results to the report (see `Report.add`)."""
+        """Waits until a stage (a benchmark process) ends; adds its outcome and results to the report (see `Report.add`)."""
         end, records = stage.finish()
         self.add(name, end, records, part)
 
     def add(self, name: str, end: dict[str, Any], records: dict[str, Any], part: str | None = None) -> None:
-        """Prints the outcome of a stage, and adds the outcome and the stage's results to the report (see `Report.add`)."""
+        """Prints the outcome of a stage (a process); adds the stage's outcome and results to the report (see `Report.add`)."""
         print(f"== {name}: {end['outcome']}, {end['seconds']} s", flush=True)
         self.report.add(name, end, records, part)
 

@@ -1,8 +1,9 @@
 """Computes the constants of numbanet's planner from measured times, so that the planner's estimates agree with the times.
 
 The planner estimates the time of a training step as a sum of costs. Each cost is multiplied by a count: the duration of a
-barrier, for instance, by the number of barriers. The module `benchmarks.gpu.limits` measures some costs separately. The other
-costs are computed from the times of the benchmark networks.
+barrier, for instance, by the number of barriers. The module `benchmarks.gpu.limits` measures some costs of the planner, such as
+a barrier, separately. The costs that are not measured separately are computed from the training times of the benchmark
+networks.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import numpy as np
 from benchmarks.gpu.limits import BLOCK_BARRIER, GRAPH, GRAPH_NODES, MEETING
 from numbanet.engines.cuda import planning
 from numbanet.engines.cuda.cooperative import tiling
-from numbanet.engines.cuda.memory import Limits
+from numbanet.engines.cuda.limits import Limits
 from numbanet.engines.cuda.planning import COOPERATIVE, PRODUCTS, RESIDENT, TrainingPlan
 from numbanet.engines.topology import Topology
 
@@ -69,7 +70,7 @@ def present(name: str) -> float:
 
 
 def counts(topology: Topology, batch_size: int, limits: Limits, plan: TrainingPlan) -> dict[str, float]:
-    """Returns a dict from the names of the plan's constants to the counts: how often the cost occurs in a training step.
+    """Returns, for each planner constant that the estimate for `plan` uses, how often the constant's cost occurs in a step.
 
     A count is the planner's own estimate of the step's time if the counted cost is 1, and all other costs are 0.
     """
@@ -96,12 +97,12 @@ def _names_of(way: str) -> list[str]:
 
 
 def value_of(name: str, cost: float) -> float:
-    """Converts a cost in microseconds to the value of a constant; converts a value to the cost by the same formula."""
+    """Converts a cost in microseconds to the value of the constant `name`, or a value of this constant to the cost."""
     return (1 / cost if cost else math.inf) if CONSTANTS[name].is_rate else cost
 
 
 def measured(limits: Mapping[str, Any], cases: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Returns a dict from names to values of the constants that the results of the GPU benchmark determine.
+    """Returns a dict from the names to the values of those planner constants that the results of the GPU benchmark determine.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def measured(limits: Mapping[str, Any], cases: Iterable[Mapping[str, Any]]) -> d
 
 
 def _fitted(names: list[str], steps: list[tuple[dict[str, float], float]], alone: Mapping[str, float]) -> dict[str, float]:
-    """Returns the costs that are not in `alone`, with the smallest sum of squares of the estimates' relative errors."""
+    """Returns the costs that are not in `alone`, chosen so that the squares of the estimates' relative errors are smallest."""
     names_left = [name for name in names if name not in alone]
     if not steps or not names_left:
         return {}

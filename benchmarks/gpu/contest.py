@@ -1,4 +1,4 @@
-"""Checks that all contestants compute the same losses for one benchmark network, and measures their times in turn.
+"""Checks that the compared implementations compute the same losses for one benchmark network, and times them in turn.
 
 A contestant is one of the implementations that are compared: variants of numbanet, of PyTorch and of JAX.
 """
@@ -54,13 +54,13 @@ class Contest:
             print(f"    {name}: {self.absent[name]}", flush=True)
 
     def attempt_all(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        """Calls the function of each contestant; returns a dict from the contestants whose calls succeed to the results."""
+        """Calls the function of each contestant; returns the results of the calls that succeed, as a dict by contestant."""
         results = {name: self.attempt(name, call) for name, call in calls.items()}
         return {name: result for name, result in results.items() if name not in self.absent}
 
 
 def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, str], rounds: int, dry: bool) -> dict[str, Any]:
-    """Measures the epochs of all contestants whose losses agree and, in the same rounds, the ceiling.
+    """Measures epochs of all contestants whose losses agree and, in the same rounds, the ceiling of the GPU.
 
     The ceiling is the largest possible rate of multiply-adds on the GPU.
 
@@ -75,7 +75,7 @@ def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, 
     rounds : int
         Number of rounds; in each round, every contestant is timed once.
     dry : bool
-        Whether this is a dry run. In Numba's simulator, a dry run does not measure the ceiling.
+        Whether this is a dry run. A dry run in Numba's simulator does not measure the rate of multiply-adds.
 
     Returns
     -------
@@ -106,10 +106,10 @@ def _losses(contestant: Any, sample_orders: list[peers.Order]) -> list[float]:
 
 
 def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
-    """Returns a dict from the names of the contestants whose losses differ from the median of all losses to explanations.
+    """Returns, for the name of each contestant whose losses differ from the median of all losses, an explanation.
 
     The median of all losses serves as the reference, because no contestant is correct by definition. The median includes
-    numbanet only once, with the way to train that numbanet chooses, and without its other ways.
+    numbanet's fast engine only once, with the way to train that numbanet chooses.
     """
     if not losses:
         return {}
@@ -123,9 +123,9 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
 
 
 def _limits(rung: Rung, contest: Contest, dry: bool) -> dict[str, Callable[[int], Any]]:
-    """Returns a dict of functions: one measures the ceiling and, for the network SQUARE, another measures a matrix product.
+    """Returns functions that measure the GPU's rate of multiply-adds and, for the network named SQUARE, of a matrix product.
 
-    The functions are called in the same rounds as the contestants.
+    The caller runs the returned functions in the same rounds as the contestants.
     """
     makers = {CEILING: partial(Ceiling, dry)} | ({MATRIX_PRODUCT: partial(Product, rung.batch)} if rung.name == SQUARE else {})
     made = contest.attempt_all(makers)

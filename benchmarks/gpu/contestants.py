@@ -1,7 +1,7 @@
 """The contestants on a GPU, which are the implementations to compare: numbanet's kernels, PyTorch and JAX.
 
-All data is in GPU memory. All contestants implement the interface `benchmarks.peers.Contestant`. All contestants compute in
-float32, not in TF32.
+All data of the contestants is in GPU memory. All contestants implement the interface `benchmarks.peers.Contestant`. All
+contestants compute in float32, not in TF32.
 """
 
 from functools import partial
@@ -113,7 +113,8 @@ class TorchGraph(Torch):
 class Jax(peers.Jax):
     """JAX.
 
-    One compiled function trains a whole epoch with `lax.scan`, and updates the parameters in place, because they are donated.
+    One compiled function trains a whole epoch with `lax.scan`. The parameters are donated, so that JAX can update them in
+    place.
     """
 
     def __init__(self, rung: Rung, problem: Problem):
@@ -139,7 +140,7 @@ DRY_ABSENT = {"torch.compile": "needs a GPU", "CUDA graph": "needs a GPU"}
 
 
 class Planned(peers.Cuda):
-    """numbanet on a GPU, training with the given plan instead of the plan that it would choose.
+    """numbanet on a GPU, training with the given plan instead of the plan that numbanet would choose.
 
     Parameters
     ----------
@@ -159,10 +160,11 @@ class Planned(peers.Cuda):
 def plans(rung: Rung) -> dict[str, Any]:
     """Returns a dict of the plans with which numbanet could train a benchmark network on this GPU.
 
-    The keys are the names of the ways to train, such as "products". The key of the plan that numbanet chooses is "numbanet".
+    The keys are the names of the ways to train, such as "products", except that the key of the plan that numbanet chooses is
+    "numbanet".
     """
     from numbanet.engines.cuda import planning
-    from numbanet.engines.cuda.memory.limits import present_limits
+    from numbanet.engines.cuda.limits import present_limits
 
     case = peers.topology(rung), rung.batch, present_limits()
     chosen = planning.plan(*case)
@@ -170,7 +172,7 @@ def plans(rung: Rung) -> dict[str, Any]:
 
 
 def makers(rung: Rung, dry: bool) -> dict[str, peers.Maker]:
-    """Returns a dict from contestants to functions; a function takes a `Rung` and a `Problem`, and creates the contestant."""
+    """Returns, for each contestant's name, the function that creates the contestant from a `Rung` and a `Problem`."""
     makers = dict(DRY if dry else CONTESTANTS)
     if rung.operations / rung.steps > REFERENCE_OPERATIONS:
         del makers["reference"]

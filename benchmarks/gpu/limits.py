@@ -1,7 +1,7 @@
 """Measures the limits of a GPU: times of kernel launches, CUDA graphs and barriers, and rates of copies and multiply-adds.
 
-Each measurement is a function with the argument `dry`. If `dry` is True, the function makes only a few calls, to show that it
-works, and its result is meaningless.
+Each measurement is a function with the argument `dry` (whether this is a dry run). In a dry run, a measurement makes only a few
+calls, to show that it works, and its result is meaningless.
 """
 
 import statistics
@@ -36,7 +36,7 @@ REPEATS, CHAINS = 32, 8
 def in_words(error: BaseException) -> str:
     """Describes an error by the name of its class and the first two lines of its message.
 
-    If a module is missing, "not installed" replaces the name of the class.
+    For a missing module, the description begins with "not installed" instead of the name of the error's class.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = "not installed" if isinstance(error, ModuleNotFoundError) else type(error).__name__
@@ -85,8 +85,9 @@ def multiply_add(x, turns, sums):
     """Performs `turns` * REPEATS * CHAINS multiply-adds in each thread, on values that stay in registers.
 
     A thread computes CHAINS independent sums at a time, because the next multiply-add of a sum must wait several cycles for the
-    multiply-add before it. The sums start from different numbers, because otherwise the compiler would merge the sums. Reads
-    the array x of shape (2 + CHAINS,). Writes the array sums of shape (number of threads,).
+    multiply-add before it. The sums start from different numbers, because otherwise the compiler would merge the sums. The
+    array x, of shape (2 + CHAINS,), contains the factor, the term to add, and the first values of the sums. Each thread writes
+    the total of its sums to the array `sums`, of shape (number of threads,).
     """
     factor, term = x[0], x[1]
     c_0, c_1, c_2, c_3, c_4, c_5, c_6, c_7 = x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9]
@@ -117,7 +118,7 @@ def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[]
 
 
 def seconds_each(call: Callable[[], Any], times: int) -> float:
-    """Returns the mean duration of a call in seconds, as the median over ROUNDS rounds.
+    """Returns the duration of a call in seconds: the median, over ROUNDS rounds, of the mean duration in a round.
 
     Each round consists of `times` calls, after which the host waits for the GPU once.
     """

@@ -33,7 +33,7 @@ def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
     -------
     dict
         "oracle" is the name of the float64 implementation. "loss error" and "update error" are the largest relative errors.
-        "agrees" is True if both errors are within the tolerances.
+        "agrees" is True if the loss error and the update error are within their tolerances.
     """
     rung = replace(rung, samples=STEPS * rung.batch)
     start = problem(rung)

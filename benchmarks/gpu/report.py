@@ -1,4 +1,4 @@
-"""The report of the GPU benchmark: a JSON file and a Markdown file, which are both rewritten after every stage."""
+"""The report of the GPU benchmark: a JSON file and a Markdown file, both rewritten after each process of the benchmark."""
 
 import io
 import json
@@ -68,8 +68,8 @@ class Report:
         records : dict
             The results of the stage, as returned by `Stage.finish`.
         part : str, optional
-            The part of the report to which the records are added, under the key `name`. If `part` is None, the records become
-            the part called `name`.
+            The part of the report to which the records are added, under the key `name`. If `part` is None, the records
+            themselves become a part of the report, called `name`.
         """
         self.results["stages"][name] = end
         if part is None:

@@ -46,7 +46,7 @@ DRY_SWITCH_SECONDS = 2e-5
 def device(task: Task, record: Record) -> None:
     """Records the name of the GPU, its driver and the versions of packages.
 
-    If no GPU can be used, records the reason as `unusable`.
+    If no GPU can be used, records the reason under the key "unusable".
     """
     from benchmarks.measuring import machine, versions
     from numbanet import __version__, _cuda
@@ -175,11 +175,12 @@ def oracle(task: Task, record: Record) -> None:
 def case(task: Task, record: Record) -> None:
     """Records the times of all contestants for one benchmark network, and numbanet's time estimate for each way to train.
 
-    Also records how often each cost occurs in the estimate of each way to train (see `benchmarks.gpu.constants`).
+    For each way to train, also records how often each cost, such as a barrier, is part of the estimate (see
+    `benchmarks.gpu.constants`).
     """
     from benchmarks import peers
     from benchmarks.gpu import cases, constants, contest, contestants
-    from numbanet.engines.cuda.memory.limits import present_limits
+    from numbanet.engines.cuda.limits import present_limits
 
     rung = next(rung for rung in cases.CASES if rung.name == task["case"])
     rung = cases.tiny(rung) if task["dry"] else rung

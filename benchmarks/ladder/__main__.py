@@ -10,9 +10,9 @@ Run the command in the root of the repository. The ladder measures the version o
 the output activation softmax and the loss CCE. The networks are trained by plain gradient descent, unless the title of a table
 says otherwise. All libraries start from the same parameters, and visit the samples in the same orders, from arrays that are
 already in memory. Before the ladder measures a time, it checks that the libraries' losses over two epochs, or their
-predictions, agree. In every round, the ladder measures each library once; the tables show the medians over the rounds. In the
-same rounds, the ladder measures the ceiling, which is the largest possible rate of multiply-adds (of values that stay in
-registers).
+predictions, agree. In every round, the ladder measures each library once; the tables show the medians over the rounds. In every
+round, the ladder also measures the ceiling: the rate of multiply-adds of values that stay in registers, which no library can
+exceed.
 """
 
 import argparse

@@ -47,7 +47,7 @@ def _seconds(call: Call, times: int, turn: int) -> float:
 
 
 def calls_of(contestant: Any, rung: Rung) -> dict[str, Call]:
-    """Returns a dict from names to training calls of a contestant (a library).
+    """Returns the training calls of a contestant (a library) as a dict, with keys such as "train_step".
 
     All contestants train on the samples in the same order, without shuffling.
     """

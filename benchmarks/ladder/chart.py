@@ -26,9 +26,9 @@ NUMBER = {"ha": "center", "va": "center", "size": 8.5}
 
 
 class Panel(NamedTuple):
-    """A part of the chart, which shows one table: the titles of the rows, and each library's times divided by numbanet's.
+    """The part of the chart for one table: the titles of the rows, and each library's time divided by numbanet's time.
 
-    `best` contains the cells of the column "best peer / numbanet".
+    `best` contains the cells of the table's column "best peer / numbanet", in which a peer is another library.
     """
 
     title: str
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def panels_of(text: str) -> list[Panel]:
-    """Returns one panel for each of the TABLES in a Markdown text."""
+    """Returns one panel for each table in a Markdown text whose title the constant TABLES contains."""
     panels = []
     for heading, title in TABLES.items():
         section = text[text.index(f"### {heading}\n") :]
@@ -104,7 +104,7 @@ def draw(panels: list[Panel], path: str) -> None:
 
 
 def draw_panel(ax, panel: Panel, style) -> None:
-    """Draws a panel: in each row, one mark per library at the library's own height, and the smallest ratio on the right."""
+    """Draws a panel: in each row, the ratio of each library as a mark at its own height, and the smallest ratio as text."""
     theme = style.LIGHT
     places = range(len(panel.rows))
     for place in places:

@@ -43,7 +43,7 @@ def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
 
 
 def measure_rung(rung: Rung, settings: Settings) -> dict[str, Any]:
-    """Returns the values of one line of the table: the times of all libraries, and the ceiling, measured in the same rounds."""
+    """Returns the values of one line of the table: each library's time, and the CPU's ceiling (its rate of multiply-adds)."""
     names = [name for name in CONTESTANTS if name != "reference" or rung.operations < REFERENCE_OPERATIONS]
     contestants = peers.installed(names, rung, problem(rung))
     sample_orders = orders(rung, settings.rounds + 2)
@@ -72,7 +72,7 @@ def measure_rung(rung: Rung, settings: Settings) -> dict[str, Any]:
 def check(contestants: Mapping[str, Any], sample_orders: list[peers.Order]) -> None:
     """Trains one epoch per sample order with each library. Raises AssertionError unless all mean losses agree with numbanet's.
 
-    In the first epoch, the libraries also compile their code and fill the caches.
+    In its first epoch, each library also compiles its code and fills the caches of the CPU.
     """
     losses = {name: [peer.train(peer.prepare(order)) for order in sample_orders] for name, peer in contestants.items()}
     for name, values in losses.items():
@@ -82,9 +82,9 @@ def check(contestants: Mapping[str, Any], sample_orders: list[peers.Order]) -> N
 def timed_epochs(contestant: Any, sample_orders: list[peers.Order]) -> Callable[[int], float | None]:
     """Returns a function that takes the index of a round and returns the duration of an epoch in this round, in seconds.
 
-    In round k, the function trains with sample_orders[k + 1]. Before the first round, the duration of an epoch with
-    sample_orders[0] determines how many epochs each round measures. If the library is slow, the function measures only in the
-    first round, and returns None in all later rounds.
+    In round k, counted from 0, the returned function trains on the samples in the order sample_orders[k + 1]. Before the first
+    round, the duration of an epoch with sample_orders[0] determines how many epochs each round measures. If the library is
+    slow, the returned function measures only in the first round, and returns None in all later rounds.
     """
     prepared = [contestant.prepare(order) for order in sample_orders]
     seconds = seconds_of(lambda: contestant.train(prepared[0]))

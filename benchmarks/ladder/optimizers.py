@@ -35,7 +35,7 @@ class Trainer:
     """Trains a benchmark network with one optimizer.
 
     The constructor compares the parameters that the fast engine and the reference engine compute, and trains one epoch to fill
-    the caches.
+    the caches of the CPU.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Trainer:
         self.epoch()
 
     def train(self, engine: Any, order: Order) -> None:
-        """Trains an engine on the samples with the row indices `order`; the first step is the optimizer's step `self.step`."""
+        """Trains an engine on the samples with the row indices `order`, from the optimizer's step number `self.step` on."""
         from numbanet.engines.epoch import epoch_of
 
         for _ in engine.train_epoch(*self.data, epoch_of(order, self.rung.batch, ETA, self.rule, first_step=self.step)):

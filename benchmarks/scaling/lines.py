@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 
 class Line(NamedTuple):
-    """A straight line, seconds = fixed + rate * x, where x is the size of the work.
+    """A straight line, seconds = fixed + rate * x, where x is the size of the work, such as a number of samples.
 
     `error` is the root mean square of the line's relative errors at the measured points.
     """

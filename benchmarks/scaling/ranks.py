@@ -1,4 +1,4 @@
-"""The code of each process that `benchmarks.scaling` starts: checks and times training steps and allreduces in a round."""
+"""Checks and times training steps and allreduces (sums over processes) in each process that `benchmarks.scaling` starts."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ FEWEST_SUMS, MOST_SUMS, BYTES_OF_SUMS = 3, 100, 2**26
 
 
 class TimedCommunicator:
-    """Adds up arrays with a communicator's method `sum`, and measures the times of waiting and adding.
+    """Adds up the arrays of all processes with a communicator, and measures the times of waiting and of adding.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Rank:
         """Returns the duration, in seconds, of a training step on a batch that is divided among all processes.
 
         The result is a dict with the duration "step" and its parts "compute", "wait" and "allreduce". All durations are means
-        over several steps and over all processes. If there is a single process, it trains in the same way as `Network.fit`.
+        over several steps and over all processes. A single process trains in the same way as `Network.fit`.
         """
         if self.communicator.size == 1:
             seconds = self.step_by_threads(1)
@@ -144,9 +144,9 @@ class Rank:
         return dict(zip(("compute", "wait", "allreduce", "step"), figures.tolist(), strict=True))
 
     def step_of_part(self, processes: int) -> float:
-        """Returns the duration, in seconds, of a step that this process performs alone, on a part of a batch.
+        """Returns the duration, in seconds, of a training step that this process performs alone, on a part of a batch.
 
-        The part is as large as if the batch were divided among `processes` processes.
+        The part of the batch is as large as if `processes` processes divided the batch among them.
         """
         batch = self.rung.batch
         steps = self.steps(batch, processes)
@@ -154,7 +154,7 @@ class Rank:
         return seconds_of(lambda: self.train(order, batch, lambda flat: None, 0, processes)) / steps
 
     def step_by_threads(self, count: int) -> float:
-        """Returns the duration, in seconds, of a step that this process performs alone, with `count` threads."""
+        """Returns the duration, in seconds, of a training step that this process performs alone, with `count` threads."""
         batch = self.rung.batch
         steps = self.steps(batch, 1)
         epoch = epoch_of(self.order(steps, batch), batch, self.rung.eta)

@@ -1,6 +1,6 @@
-"""The tables of the benchmark `scaling`: training steps, sums over processes (allreduces), and steps on parts of a batch.
+"""Prints the tables of the benchmark `scaling`: times of training steps, and of sums over processes (allreduces).
 
-The argument `figures` contains, for each number of processes, the medians of the values that
+The argument `figures` of the functions contains, for each number of processes, the medians of the values that
 `benchmarks.scaling.ranks.measure` returns.
 """
 
@@ -36,7 +36,7 @@ def print_steps(rungs: Iterable[Rung], figures: Figures, cores: int, markdown: b
 
 
 def print_fits(rungs: Iterable[Rung], figures: Figures, markdown: bool) -> dict[str, dict[Any, Line]]:
-    """Prints the tables of allreduces and of steps on parts of a batch; fits lines to the times, and returns the lines.
+    """Prints the times of allreduces (sums over processes) and of steps on parts of a batch; returns lines fitted to them.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def print_fits(rungs: Iterable[Rung], figures: Figures, markdown: bool) -> dict[
 
 
 def _line(seconds: Mapping[str, float]) -> Line:
-    """Returns the line fitted to times in seconds. The keys of `seconds` are the sizes, as text."""
+    """Returns the line fitted to times in seconds. The keys of `seconds` are the numbers of bytes or samples, as text."""
     return fitted_line([float(size) for size in seconds], list(seconds.values()))
 
 

@@ -193,7 +193,7 @@ class InL1:
     unit = "ns per number"
 
     def setup(self, impl: str, name: str) -> None:
-        """Checks the results of an implementation; the check also compiles the implementation and fills the caches."""
+        """Checks the results of an implementation; the check also compiles the code and fills the CPU's caches."""
         family = next(family for family in self.families if family.__name__ == name)
         self.call, _ = family().checked(impl, IN_L1)
 

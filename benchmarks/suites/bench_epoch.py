@@ -19,8 +19,8 @@ REFERENCE_RUNGS = ("R1", "R2", "R3")
 class Epoch:
     """Benchmark of an epoch of each of the networks R1 to R5, in every library that is compared.
 
-    R6 is left out, because it runs the same code as R5. NumPy is left out, because its results are the reference for the
-    results of the other libraries.
+    The network R6 is left out, because it runs the same code as the network R5. NumPy is left out, because its results are the
+    reference for the results of the other libraries.
     """
 
     params = (tuple(name for name in CONTESTANTS if name != "NumPy"), ("R1", "R2", "R3", "R4", "R5"))

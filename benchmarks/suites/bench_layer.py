@@ -70,7 +70,7 @@ class Products:
             np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
     def time_forward(self, impl: str, shape: tuple[int, int, int]) -> None:
-        """Times the computation of the outputs."""
+        """Times the computation of the layer's outputs."""
         self.layer.predict(self.x)
 
     def time_gradients(self, impl: str, shape: tuple[int, int, int]) -> None:
@@ -103,5 +103,5 @@ class Activations:
         self.engine = layer
 
     def time_predict(self, impl: str, name: str) -> None:
-        """Times the computation of the outputs."""
+        """Times the computation of the layer's outputs."""
         self.engine.predict(self.x)

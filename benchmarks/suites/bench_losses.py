@@ -30,7 +30,7 @@ class Loss(Equation):
 
     @abstractmethod
     def terms(self, n: int, y: Array, y_hat: Array) -> Array:
-        """Returns the terms of the sum over i in L."""
+        """Returns the terms of the sum over the outputs i in the formula of L."""
 
 
 class Gradient(Equation):

@@ -15,7 +15,7 @@ from .equation import contestant
 
 
 def timeraw_import() -> str:
-    """Returns the code that asv times in a new Python process."""
+    """Returns the code that asv times in a new Python process: an import of numbanet."""
     return "import numbanet"
 
 
@@ -56,7 +56,7 @@ class WholeProcess:
     warm = False
 
     def setup(self, name: str) -> None:
-        """Runs the process once, to fill the caches.
+        """Runs the process once before all measurements, to fill the compile cache.
 
         asv calls `setup` before each timed call; only the first call to `setup` does anything.
         """
@@ -74,8 +74,8 @@ class WholeProcess:
 class PeakMemory:
     """The peak memory of a process that calls `Network.fit`.
 
-    asv and this benchmark run in the measured process, so the peak memory includes their memory. `benchmarks.ladder` measures
-    processes that run neither asv nor a benchmark of asv.
+    asv and this benchmark run in the measured process, so the peak memory includes their memory. To measure processes in which
+    neither asv nor a benchmark of asv runs, use `benchmarks.ladder`.
     """
 
     params = ("R2", "R6")

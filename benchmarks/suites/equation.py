@@ -37,9 +37,9 @@ Draw = Callable[..., NDArray[np.float32]]
 class Equation(ABC):
     """Base class for benchmarks of an equation with three implementations: the reference loop, its CUDA kernel, and NumPy.
 
-    A subclass sets the attribute `loop` and defines two methods. The method `arguments(draw)` returns the loop's arguments. The
-    method `numpy(*arguments)` computes the same results as the loop, with NumPy operations on whole arrays, and writes the
-    results to the last arguments.
+    A subclass sets the attribute `loop`, and defines the methods `arguments` and `numpy`. The method `arguments(draw)` returns
+    the loop's arguments. The method `numpy(*arguments)` computes the same results as the loop, with NumPy operations on whole
+    arrays, and writes the results to the last arguments.
 
     asv starts a new series of results if the code of `setup` or `time_equation` changes, but does not notice changes of the
     methods that they call. If the method `arguments` of a subclass changes, set the attribute `version` of the subclass to a
@@ -55,9 +55,9 @@ class Equation(ABC):
 
     @abstractmethod
     def arguments(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Returns the loop's arguments, in float32.
+        """Returns arguments for the loop `self.loop`, in float32.
 
-        The arguments are the function `draw`, which returns random arrays, and in a `LayerEquation` also the size.
+        This method receives the function `draw`, which returns random arrays, and in a `LayerEquation` also the layer's size.
         """
 
     @abstractmethod
@@ -65,9 +65,10 @@ class Equation(ABC):
         """Computes the equation from the loop's arguments, with NumPy operations on whole arrays, in the arguments' dtype."""
 
     def setup(self, impl: str, *size: Any) -> None:
-        """Checks an implementation, and calls it once to fill the caches.
+        """Checks an implementation, and calls it once so that its data is in the caches of the CPU or GPU.
 
-        asv calls `setup` before each timed call. Only the first call to `setup` does anything, so that the caches stay filled.
+        asv calls `setup` before each timed call. Only the first call to `setup` does anything, so that the data stays in the
+        caches from one timed call to the next.
         """
         if self.call is None:
             self.call, self.wait = self.checked(impl, *size)
@@ -111,7 +112,7 @@ class LayerEquation(Equation):
 
 
 def engine(impl: str, topology: Topology) -> Engine:
-    """Returns an engine for a topology.
+    """Returns an engine for a network with the given topology (layer sizes, activations, loss and dtype).
 
     `impl` is "fast" or "reference" for an engine on the CPU, or "cuda" for the fast engine on the GPU.
     """
@@ -161,6 +162,6 @@ def ten_classes(n: int) -> Array:
 
 
 def softmax_sum(z: Array) -> tuple[Array, Array]:
-    """Returns the arrays z_max and others, both (n,), which `numbanet.equations.activations.softmax_sum` computes."""
+    """Returns the arrays `z_max` and `others` of shape (n,), as `numbanet.equations.activations.softmax_sum` computes them."""
     z_max = z.max(axis=1)
     return z_max, np.exp(z - z_max[:, None]).sum(axis=1) - 1

@@ -13,8 +13,8 @@ decorator       callers                      cached use it for
 
 An engine runs several consecutive training steps, called a slice, in one call to compiled code. `parts_of` compiles a formula
 of `numbanet.equations` a second time, as an `njit_merged` function. MERGED contains the compiler options of `njit_merged`, for
-Numba's `overload` and `register_jitable`, which take options and cannot take a decorator. The code of `njit_part` and
-`njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
+calls that take options instead of a decorator, such as calls of Numba's `overload` and `register_jitable`. The code of
+`njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
 
 No other module of the package imports `numba.njit`.
 """
@@ -29,15 +29,19 @@ from typing import Any
 
 import numba
 import numba.core.config
-from numba import extending
+import numpy as np
+from llvmlite.binding.newpassmanagers import create_new_function_pass_manager
+from numba import extending, types
 from numba.core import event, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
+from numba.np import numpy_support
 
 from numbanet._compile.cache import FunctionCache
 from numbanet._compile.folder import cache_folder
 from numbanet._compile.interrupts import signals_held
+from numbanet._compile.shortcuts import shortcuts
 
 config: Any = numba.core.config  # typed as Any, because Numba creates this module's attributes from environment variables
 intrinsic: Any = extending.intrinsic  # typed as Any, because the declared type includes the parameter `typingctx`
@@ -67,29 +71,39 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
     # If one fastmath flag is set, numba.cuda sets all of them, and would then approximate exp, log and division.
     dispatcher.targetoptions = dispatcher.targetoptions | {"fastmath": False}
     if cached:
-        dispatcher._cache = FunctionCache(function)
+        dispatcher._cache = FunctionCache(function, flags.get("_nrt", True))
     dispatcher.compile = _heard(dispatcher.compile)
     return dispatcher
 
 
 def _heard(compile: Callable) -> Callable:
-    """Returns the method `compile` of a function compiled by Numba, wrapped so that Ctrl-C can interrupt the compilation."""
+    """Returns the method `compile` of a function compiled by Numba, so that it is faster and Ctrl-C can interrupt it."""
 
     @functools.wraps(compile)
     def compile_(sig: Any) -> Any:
-        with signals_held():
+        with signals_held(), shortcuts():
             return compile(sig)
 
     return compile_
 
 
-def types_of(dispatcher: Any, arguments: tuple) -> tuple:
+def types_of(arguments: tuple) -> tuple:
     """Returns the Numba types of a call's arguments, or an empty tuple if Numba's compiler is disabled."""
-    return () if config.DISABLE_JIT else tuple(map(dispatcher.typeof_pyval, arguments))
+    return () if config.DISABLE_JIT else tuple(map(_type_of, arguments))
+
+
+def _type_of(value: Any) -> Any:
+    """Returns `numba.typeof(value)`, but does not import numpy.ma, as `numba.typeof` does for an array."""
+    if type(value) is tuple:
+        return types.BaseTuple.from_types(tuple(map(_type_of, value)))
+    if isinstance(value, np.ndarray):
+        dtype, layout = numpy_support.from_dtype(value.dtype), numpy_support.map_layout(value)
+        return types.Array(dtype, value.ndim, layout, readonly=not value.flags.writeable)
+    return numba.typeof(value)
 
 
 def compiled_for(dispatcher: Any, argument_types: tuple) -> Callable:
-    """Returns the dispatcher's machine code for the given argument types, as a function that Python can call.
+    """Returns the machine code of `dispatcher`, a compiled function, for given argument types, as a function for Python.
 
     Compiles the function if necessary. The returned function does not determine the types of its arguments, which saves some
     microseconds per call. Arguments of other types, or arrays that are not contiguous, would make the returned function read
@@ -120,10 +134,34 @@ def recompiled(dispatcher: Any, function: Callable) -> Any:
     return njit(function, _INLINED if dispatcher.targetoptions.get("forceinline") else FLAGS, cached=False)
 
 
-class _PartLibrary(JITCodeLibrary):
+class _EngineLibrary(JITCodeLibrary):
+    """The LLVM code of a function that an engine calls. LLVM optimises the code in less time than Numba's default library does.
+
+    Numba's default library runs all passes over each function before it links the function's callees. It then runs two rounds
+    of passes: a round that inlines the callees, so that reference counts can be removed, and a round that optimises everything.
+    The functions of the engines count no references.
+    """
+
+    def _optimize_functions(self, ll_module):
+        """Makes the functions small, so that LLVM inlines them into their callers."""
+        ll_module.data_layout = self._codegen._data_layout
+        passes, builder = create_new_function_pass_manager(), self._codegen._pass_builder()
+        passes.add_sroa_pass()
+        passes.add_instruction_combine_pass()
+        passes.add_simplify_cfg_pass()
+        for function in ll_module.functions:
+            passes.run(function, builder)
+
+    def _optimize_final_module(self):
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+class _PartLibrary(_EngineLibrary):
     """The LLVM code of a function that `njit_part` compiles. LLVM optimises the code only after linking it into a caller.
 
-    Numba's default library would generate optimised machine code for the function itself, and again for each of its callers.
+    The base class, Numba's `JITCodeLibrary`, would generate optimised machine code for the function itself, and again for each
+    of its callers.
     """
 
     def _optimize_final_module(self):
@@ -142,7 +180,8 @@ class _PartLibrary(JITCodeLibrary):
     def set_env(self, name: str, env: Any) -> None:
         """Does nothing.
 
-        Python never calls a function that `njit_part` compiles, so that the function needs no environment object.
+        A function that `njit_part` compiles needs no environment (Numba's store of Python objects), because Python
+        never calls the function.
         """
 
 
@@ -170,7 +209,11 @@ _UNNEEDED = {
 class _EntryCompiler(Compiler):
     """Compiles a function without Numba's compiler passes in _UNNEEDED, which saves about a tenth of the time."""
 
+    library: type[JITCodeLibrary] = _EngineLibrary
+
     def define_pipelines(self):
+        self.state.library = self.library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library.enable_object_caching()
         pipelines = super().define_pipelines()
         for pipeline in pipelines:
             pipeline.passes = [step for step in pipeline.passes if step[0] not in _UNNEEDED]
@@ -178,9 +221,7 @@ class _EntryCompiler(Compiler):
 
 
 class _PartCompiler(_EntryCompiler):
-    def define_pipelines(self):
-        self.state.library = _PartLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
-        return super().define_pipelines()
+    library = _PartLibrary
 
 
 # With _nrt False, Numba does not count references to arrays. Reference counting is unnecessary, because no compiled function
@@ -222,8 +263,8 @@ def njit_merged(function: Callable) -> Any:
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
     """Compiles formulas a second time, with `njit_merged`, for callers that are compiled functions.
 
-    LLVM inlines the second versions into the callers. The second versions compile faster than the first versions of the
-    formulas, because the second versions have no wrappers for calls from Python.
+    LLVM inlines the code of a formula compiled with `njit_merged` at every call. Compiling a formula with `njit_merged` is
+    faster than with `njit`, because no wrapper for calls from Python is created.
     """
     if config.DISABLE_JIT:
         return formulas

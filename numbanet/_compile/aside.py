@@ -22,9 +22,9 @@ _CODE = "import sys; sys.path[:] = {path!r}; from {module} import {name}; {name}
 def called_aside(function: Callable, arguments: tuple[str, ...]) -> Iterator[Callable[[], None]]:
     """Returns a context manager that calls a function in a second process, which fills the compile cache.
 
-    The with statement provides a function that waits until the second process has ended. If this function is not called, the
-    end of the with statement stops the second process. If there is no cache folder that can be written to, or if no Python
-    process can be started, the function is not called.
+    The with statement provides a function that waits until the second process has ended. At its end, the with statement stops
+    the second process if it is still running. If there is no cache folder that can be written to, or if no Python process can
+    be started, `function` is not called.
     """
     process = _start(_CODE.format(path=sys.path, module=function.__module__, name=function.__name__, arguments=arguments))
     if process is None:

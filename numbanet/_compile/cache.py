@@ -34,16 +34,19 @@ class FunctionCache(NullCache):
     ----------
     function : callable
         The Python function, which must be defined in a module of this package, and must not have a closure.
+    counts_references : bool
+        Whether the machine code counts references to arrays, and therefore calls functions of Numba's runtime.
     """
 
-    def __init__(self, function: Callable):
-        self.function = function
+    def __init__(self, function: Callable, counts_references: bool):
+        self.function, self.counts_references = function, counts_references
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Returns the compiled function for the argument types `sig`, or None if Numba has to compile it."""
-        # Registers the functions of Numba's runtime with LLVM. Numba's own cache calls `target_context.refresh()`, which also
-        # imports modules that only a compilation needs, such as scipy.linalg, and takes longer than the rest of this method.
-        rtsys.initialize(target_context)
+        # Numba's own cache calls `target_context.refresh()`, which compiles the functions of Numba's runtime, imports modules
+        # that only a compilation needs, such as scipy.linalg, and takes longer than the rest of this method.
+        if self.counts_references:
+            rtsys.initialize(target_context)
         key, folder = self._key(sig, target_context.codegen()), cache_folder()
         if folder is None:
             return None
@@ -91,7 +94,7 @@ def _read(path: Path) -> bytes:
     with open(os.open(path, _READ), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or is_foreign(status):
-            raise PermissionError(f"{path} is not a file that only this user can write")
+            raise PermissionError(f"{path} is not a regular file, or another user could have written it")
         expected, content = file.read(_HASH_BYTES), file.read()
     if hashlib.sha256(content).digest() != expected:
         raise ValueError(f"{path} is damaged")

@@ -53,9 +53,9 @@ _STAMP = _stamp(Path(__file__).parents[1])
 def cache_folder() -> Path | None:
     """Returns the folder of the compile cache, which exists, or None if no folder can be used.
 
-    `cache_folder` tries a folder in NUMBA_CACHE_DIR, in XDG_CACHE_HOME, and in ~/.cache, in this order, and creates the folder
-    if necessary. A folder that exists already must be readable, but need not be writable. If a path is relative, or if other
-    users can write to the folder, `cache_folder` warns and does not use the folder.
+    `cache_folder` tries a subfolder of NUMBA_CACHE_DIR, of XDG_CACHE_HOME, and of ~/.cache, in this order, and creates the
+    subfolder if necessary. A subfolder that exists already must be readable, but need not be writable. If a path is relative,
+    or if other users can write to the folder, `cache_folder` warns and does not use the folder.
     """
     for base in _bases() if _STAMP else ():
         try:

@@ -13,7 +13,7 @@ from numba.core.compiler_lock import global_compiler_lock
 class _Signals(event.Listener):
     """Stores the signals that arrive during a compilation, and calls their handlers between two passes of the compiler.
 
-    Within a pass, LLVM calls Python functions through ctypes. If a signal handler raised an exception, such as
+    Within a compiler pass, LLVM calls Python functions through ctypes. If a signal handler raised an exception, such as
     KeyboardInterrupt, in a function that LLVM calls, ctypes would print and discard the exception, and LLVM would not get the
     function's result.
     """
@@ -40,9 +40,9 @@ class _Signals(event.Listener):
             self.handlers[number](number, frame)
 
     def on_start(self, event: Any) -> None:
-        """Calls the handlers of the signals that have arrived, before each compiler pass.
+        """Calls, before each compiler pass, the handlers of the signals that have arrived.
 
-        The whole compilation may take seconds.
+        Ctrl-C therefore need not wait for the end of the whole compilation, which may take seconds.
         """
         if threading.current_thread() is threading.main_thread():
             self.handle()
@@ -67,9 +67,9 @@ _holding = False
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Returns a context manager for a compilation.
+    """Returns a context manager that delays signal handlers while a function is compiled.
 
-    Within the context, signal handlers run only when they can safely raise exceptions. Outside the main thread, the context
+    In the with block, signal handlers run only when they can safely raise exceptions. Outside the main thread, the context
     manager does nothing, because Python calls signal handlers only in the main thread.
     """
     global _holding

@@ -176,7 +176,7 @@ def read_array(path: str, name: str = "x") -> NDArray[Any]:
 
 
 def refuse_overwriting(output: str, *inputs: str) -> None:
-    """Raises ValueError if the file to write is one of the files to read; the names of data sets and - do not count."""
+    """Raises ValueError if the file to write is one of the inputs; an input that is not a file, such as -, is ignored."""
     for path in inputs:
         if Path(output).exists() and Path(path).exists() and Path(output).samefile(path):
             raise ValueError(f"{output} is the file to read: choose another name for the file to write")

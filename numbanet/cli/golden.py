@@ -1,4 +1,4 @@
-"""The subcommand `numbanet golden`: writes golden vectors, against which a port of numbanet can be checked."""
+"""The subcommand `numbanet golden`: writes golden vectors, the expected values for tests of a port of numbanet."""
 
 import argparse
 

@@ -7,7 +7,7 @@ from numbanet import _cuda, checks, inputs
 from numbanet.cli.common import add_choice, add_command, sizes
 from numbanet.engines import Topology
 from numbanet.engines.cuda import planning
-from numbanet.engines.cuda.memory.limits import present_limits
+from numbanet.engines.cuda.limits import present_limits
 from numbanet.evaluation import environment
 
 EXAMPLES = """examples:
@@ -48,7 +48,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
-    """Returns how and why a network would be trained on this machine's GPU or, without a usable GPU, on known GPUs."""
+    """Returns the way in which a network would be trained, and the reason, for this machine's GPU or else for known GPUs."""
     known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"

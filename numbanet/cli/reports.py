@@ -78,6 +78,7 @@ def write_report(
         *samples,
         history=history,
         metrics=options.metrics,
+        data="{}, images of {} x {} pixels".format(options.data, *known.shape) if known else None,
         samples=noun,
         total=sum(map(len, known.load()[1::2])) if known else None,
         shape=known.shape if known else None,

@@ -78,7 +78,7 @@ def read_table(options: argparse.Namespace, target: str | None = None, spelling:
     target : str, optional
         The name of an array in an NPZ file, or the path of an IDX file of labels, as for `numbanet.tables.read`.
     spelling : Spelling
-        The spelling of numbers and missing values. Options such as --decimal override this spelling.
+        The spelling of numbers and missing values. Options such as --decimal override `spelling`.
     """
     decimal, thousands = options.decimal, options.thousands
     if decimal is thousands is None:

@@ -186,7 +186,7 @@ def _train(options: argparse.Namespace) -> int:
     _set_defaults(options)
     communicator = of_launch()
     if communicator.size > 1 and STANDARD in (options.data, options.output):
-        raise ValueError("standard input and output belong to a single process: name files instead of -")
+        raise ValueError("several processes cannot share standard input or output: name files instead of -")
     if communicator.rank == 0:
         _check_paths(options)
         return _train_together(options, communicator)
@@ -205,7 +205,7 @@ def _check_paths(options: argparse.Namespace) -> None:
 
 
 def _train_together(options: argparse.Namespace, communicator: Communicator) -> int:
-    """Trains the network together with the other processes. Rank 0 saves the network and prints the result."""
+    """Trains the network together with the other processes; only rank 0, the first process, saves it and prints the result."""
     optimizer = _optimizer(options)
     problem = of_data_set(options) if options.data in DATA_SETS else of_table(options)
     network = Network(

@@ -42,7 +42,7 @@ def load_fashion_mnist(
     Raises
     ------
     FileNotFoundError
-        A file is missing. The error message says which package to install or which variable to set.
+        A file is missing; the error message says which package to install or which variable to set.
     ValueError
         A file is damaged, or does not contain images or labels in the format of Fashion-MNIST. The number of images is not
         checked.

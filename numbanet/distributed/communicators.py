@@ -1,6 +1,7 @@
 """Communication between processes that train one network: the interface `Communicator` and its implementations.
 
-Only this module uses MPI. Any object with the members of `Communicator` can be passed to `Network.fit`.
+numbanet uses MPI in this module only. The argument `communicator` of `Network.fit` may be any object with the members of
+`Communicator`.
 """
 
 import contextlib
@@ -74,7 +75,7 @@ class SerialCommunicator:
         """Does nothing, because the sum over a single process is `flat` itself."""
 
     def broadcast(self, flat: Any) -> None:
-        """Does nothing, because the single process has rank 0."""
+        """Does nothing, because the only process already has the array."""
 
     def barrier(self) -> None:
         """Does nothing, because there is no other process to wait for."""
@@ -84,7 +85,8 @@ class MPICommunicator:
     """The communicator for processes that `mpiexec` started and that communicate through MPI.
 
     An uncaught error in one process ends all processes, after the error message is printed. The processes on a machine divide
-    its cores among themselves, and process k of a machine uses GPU k. Create the communicator before any network.
+    its cores among themselves, and process k of a machine uses GPU k. Create the communicator before any network, because the
+    communicator selects the GPU.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ class MPICommunicator:
     Raises
     ------
     ModuleNotFoundError
-        The package mpi4py is not installed. The error message says what to install.
+        The package mpi4py is not installed; the error message says what to install.
     RuntimeError
         mpi4py finds no MPI library, or finds a library that does not belong to the mpiexec that started this process.
     """
@@ -140,7 +142,10 @@ class MPICommunicator:
         self._exchange(flat, self._all.Bcast)
 
     def barrier(self) -> None:
-        """Waits until all processes have called this method. A process that waits long uses no CPU core."""
+        """Waits until all processes have called this method.
+
+        A process that has waited for a while leaves its CPU core to other processes.
+        """
         request, start = self._all.Ibarrier(), time.monotonic()  # MPI's `Barrier` would occupy a core however long it waits
         while not request.Test():
             if time.monotonic() - start > AWAKE_SECONDS:
@@ -153,7 +158,10 @@ class MPICommunicator:
         self._all.Abort(status)
 
     def _exchange(self, flat: Any, call: Callable[[Any], Any]) -> None:
-        """Calls an MPI function with `flat`. If `flat` is on the GPU and MPI cannot access it, passes a copy in host memory."""
+        """Calls an MPI function with `flat`.
+
+        If `flat` is in GPU memory that MPI cannot access, the function gets a copy of `flat`.
+        """
         if isinstance(flat, np.ndarray):
             call(flat)
             return
@@ -214,7 +222,8 @@ class Share(NamedTuple):
     processes : int
         Number of processes on the machine.
     cpus : float
-        Number of CPUs that the processes on the machine use together. A container's CPU quota may be a fraction.
+        Number of CPUs that the processes on the machine use together; in a container, this number may be a fraction, such as
+        1.5.
     """
 
     threads: int
@@ -223,7 +232,10 @@ class Share(NamedTuple):
 
     @classmethod
     def of(cls, node: Any) -> "Share":
-        """Computes this process's share of the CPUs. All processes of `node`, a machine's MPI communicator, must call `of`."""
+        """Computes this process's share of the CPUs.
+
+        Every process in `node`, the MPI communicator of one machine, must call this method.
+        """
         own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         of_all = node.allgather(sorted(own))
         cores, quota = sum(1 / sum(core in others for others in of_all) for core in own), cpu_quota()
@@ -232,7 +244,7 @@ class Share(NamedTuple):
 
     @property
     def is_crowded(self) -> bool:
-        """True if there are more processes than CPUs."""
+        """True if there are more processes on this machine than CPUs."""
         return self.processes > self.cpus
 
     @property

@@ -1,4 +1,7 @@
-"""Keeps all processes that train one network in equal states. Only rank 0 prints, writes files, and decides when to stop."""
+"""Keeps parameters and history equal in all processes.
+
+Only the first process, rank 0, prints, writes files, and decides when to stop.
+"""
 
 import json
 import zlib
@@ -19,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class Agreement:
-    """Keeps the training states of several processes equal.
+    """Keeps parameters, moments and history equal in all processes of distributed training.
 
-    Before training, all processes copy the parameters, moments and history of rank 0. After each epoch, all processes copy the
-    losses and metrics of rank 0.
+    Before training, all processes copy the parameters, moments and history of the first process, rank 0. After each epoch, all
+    processes copy the losses and metrics of rank 0.
 
     Parameters
     ----------
     communicator : Communicator
     conditions : dict
-        Arguments of `Network.fit` that must be equal in all processes, by name. The values must be JSON-serializable.
+        JSON-serializable arguments of `Network.fit` that must be equal in all processes, by name.
     """
 
     interruptible = False  # Ctrl-C must not end a single process, because the other processes would wait for it
@@ -48,7 +51,7 @@ class Agreement:
             ) from end
 
     def begin(self, training: "Training") -> None:
-        """Compares this process's arguments with rank 0's, copies the state of rank 0, and compiles the training step.
+        """Compares this process's arguments with those of rank 0, copies the state of rank 0, and compiles the training step.
 
         Raises
         ------
@@ -66,14 +69,15 @@ class Agreement:
             self.communicator.barrier()
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Copies the logs of rank 0, and returns whether rank 0 requests to stop training.
+        """Copies `logs` (the loss and metrics) from rank 0, and returns whether a callback of rank 0 requests to stop training.
 
         If rank 0 has callbacks, this process also copies the parameters of rank 0, which the callbacks may have changed.
 
         Raises
         ------
         RuntimeError
-            There are no callbacks, and the parameters of this process differ from the parameters of rank 0.
+            The parameters of this process differ from the parameters of rank 0, although rank 0 has no callbacks that could
+            change them.
         """
         engine = training.model.engine
         own = {
@@ -105,7 +109,7 @@ class Agreement:
                 raise ValueError(f"{difference}, which must be the same in all processes{advice}")
 
     def _take_over(self, training: "Training") -> None:
-        """Copies the parameters, moments, random generator and history of rank 0 to this process."""
+        """Copies parameters, moments, random generator and history from the process with rank 0 to this process."""
         model, history = training.model, training.history
         own = {
             "generator": model.generator.bit_generator.state,
@@ -125,7 +129,7 @@ class Agreement:
             training.best = self._vector_of_rank_0(parameters if training.best is None else training.best)
 
     def _of_rank_0(self, value: Any) -> Any:
-        """Returns the value that rank 0 passes to this method; the value must be JSON-serializable."""
+        """Returns the value that the process with rank 0 passes to this method; the value must be JSON-serializable."""
         text = np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
         length = np.array([text.size], np.int64)
         self.communicator.broadcast(length)
@@ -134,14 +138,14 @@ class Agreement:
         return json.loads(text.tobytes())
 
     def _vector_of_rank_0(self, vector: np.ndarray) -> np.ndarray:
-        """Returns the vector that rank 0 passes to this method."""
+        """Returns the vector that the process with rank 0 passes to this method."""
         vector = vector.copy()
         self.communicator.broadcast(vector)
         return vector
 
 
 def _compile(training: "Training") -> None:
-    """Compiles the training step. Trains one step on a sample of zeros, without the other processes, and undoes this step."""
+    """Compiles the training step: trains one step on a sample of zeros, without the other processes, and undoes this step."""
     model = training.model
     before, data, one = model.snapshot(), zeros(model.topology).uploaded(model.engine), np.ones(1, np.int64)
     alone = SharedBatches(BatchShare(one, one - 1, lambda flat: None), one)

@@ -1,8 +1,8 @@
 """Divides the samples among several processes that train one network.
 
 All processes hold the same parameters. In each step, every process computes the gradients of its part of the batch. The
-gradients of all processes are added up, and every process performs the same update with the sum. Except for rounding errors, a
-single process would perform the same update with the whole batch.
+gradients of all processes are added up, and every process performs the same update with the sum. The update is the same, except
+for rounding errors, as if a single process had trained on the whole batch.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,10 @@ class Part(NamedTuple):
 
 
 def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> Part:
-    """Returns the `Part` of process `rank` if every process has all samples. The part contains about 1/size of each batch."""
+    """Returns the `Part` of process `rank` if every process has all samples.
+
+    The part contains about 1/`size` of the samples of each batch.
+    """
     starts = np.arange(0, order.size, batch_size)
     sizes = np.minimum(batch_size, order.size - starts)
     firsts, lasts = starts + sizes * rank // size, starts + sizes * (rank + 1) // size
@@ -64,7 +67,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
 
 
 class Exchange:
-    """Adds up the numbers, and joins the arrays, that all processes pass.
+    """Each process passes numbers or an array to the methods, which return the sums, or the joined arrays, of all processes.
 
     Parameters
     ----------
@@ -109,7 +112,7 @@ class Exchange:
 class Shared:
     """The division of samples if every process has all samples: each process computes a part of every batch.
 
-    In an evaluation, each process computes a part of the samples.
+    When `fit` measures the loss and metrics after an epoch, each process evaluates a part of the samples.
 
     Parameters
     ----------
@@ -125,7 +128,10 @@ class Shared:
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one pass over this process's part of each batch. All processes draw the same order of the samples."""
+        """Yields one `Pass`, with this process's part of each batch.
+
+        All processes determine the same order of the samples.
+        """
         assert isinstance(source, Data)  # only `Shards` supports a function that yields batches
         rows = order(source.n)
         part = part_of_whole(rows, min(batch_size, source.n), self.communicator.rank, self.communicator.size)
@@ -162,7 +168,7 @@ class Shards:
         return int(self.exchange.counts(data.n).sum())
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one pass over all samples if `source` is `Data`, or one pass per batch if `source` is a function.
+        """Yields one `Pass` over all samples if `source` is `Data`, or one `Pass` per batch if `source` is a function.
 
         Every batch contains samples of all processes. A process that has no further batches contributes no samples to the
         remaining batches of the other processes.

@@ -28,7 +28,8 @@ def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
     Returns
     -------
     Engine
-        A `FastCpuEngine`, a `FastCudaEngine` or a `ReferenceEngine`. Engines for "cuda" are wrapped in a `GuardedEngine`.
+        A `FastCpuEngine`, a `FastCudaEngine` or a `ReferenceEngine`. An engine for "cuda" is wrapped in a `GuardedEngine`,
+        which restores the parameters if a call fails.
     """
     if kernels == "fast" and not config.DISABLE_JIT:
         if device == "cpu":

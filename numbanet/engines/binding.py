@@ -1,10 +1,10 @@
 """Puts formulas that users wrote into the loops and kernels of the engines.
 
 The loops of `numbanet.equations` call `phi`, `d_phi`, `loss_term` and `d_loss_term`, which select a formula by its kind (an
-integer constant). For a network with formulas of a user, this module compiles the loops and kernels again, with functions that
-also know the user's formulas in place of these four functions. The Python code of the loops and kernels does not change. A loop
-or kernel that calls none of the functions `phi`, `d_phi`, `loss_term` and `d_loss_term`, directly or through other functions,
-is not compiled again.
+integer constant). For a network with formulas of a user, this module compiles the loops and kernels again, so that they call
+functions that also know the user's formulas in place of `phi`, `d_phi`, `loss_term` and `d_loss_term`. The Python code of the
+loops and kernels does not change. A loop or kernel that calls none of the functions `phi`, `d_phi`, `loss_term` and
+`d_loss_term`, directly or through other functions, is not compiled again.
 """
 
 import functools
@@ -23,12 +23,12 @@ MOST_LOOPS = 32 * MOST_BINDINGS  # number of compiled loops that are kept
 
 
 class Binding:
-    """Provides the loops and kernels of a network with the formulas that the user wrote.
+    """Replaces functions that a network's loops and kernels call, so that they compute formulas that the user wrote.
 
     Parameters
     ----------
     own : dict
-        Maps each function of `numbanet.equations` that is replaced to its replacement. If `own` is empty, the network uses the
+        Maps functions of `numbanet.equations` to the functions that replace them. If `own` is empty, the network uses the
         package's loops and kernels as they are.
     """
 
@@ -40,7 +40,7 @@ class Binding:
     def __call__(self, function: Any) -> Any:
         """Returns a version of a loop or kernel that calls the replacements in `own`, directly and through other functions.
 
-        If `function` calls none of the replaced functions, the result is `function` itself.
+        If `function` calls none of the functions in `own`, the result is `function` itself.
         """
         if not self.own:
             return function
@@ -62,9 +62,10 @@ class Binding:
         )
 
     def _value(self, value: Any) -> Any:
-        """Returns the value of a variable that a function reads.
+        """Returns the replacement for `value`, which a function reads from a variable.
 
-        If the value is a function of the package, returns the function's version with the user's formulas.
+        If `value` is a function of the package, the replacement is the function's version with the user's formulas; otherwise,
+        it is `value` itself.
         """
         return self(value) if isinstance(_plain(value), types.FunctionType) and _is_of_the_package(_plain(value)) else value
 
@@ -86,7 +87,7 @@ UNBOUND = Binding({})  # a binding that replaces no function
 
 
 def _plain(function: Any) -> Any:
-    """Returns the Python function from which a compiled function was made. Returns any other value as it is."""
+    """Returns the Python function from which a compiled function was made, and any other value unchanged."""
     return getattr(function, "py_func", getattr(function, "fn", function))
 
 
@@ -134,7 +135,7 @@ def _of_loss(own: Loss, by: int) -> dict[Any, Any]:
 
 
 def _compiled(function: Any) -> Any:
-    """Compiles a function that only compiled code calls or, in the simulator, also Python."""
+    """Compiles a function for calls from compiled code and, in Numba's CUDA simulator, also for calls from Python."""
     return njit_formula(function, cached=False) if _cuda.SIMULATED else njit(function, MERGED, cached=False)
 
 
@@ -161,7 +162,10 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
 
 
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
-    """Returns a function that computes own_term / (n * by) if its kind is OWN_LOSS, and calls `loss_term` for other kinds."""
+    """Returns a function that computes own_term / (n * by) for the kind OWN_LOSS, and calls `loss_term` for all other kinds.
+
+    `by` is 1 or the number of outputs.
+    """
 
     def loss_term_(kind, n, y, y_hat):
         if kind == OWN_LOSS:

@@ -25,7 +25,7 @@ class BatchShare(NamedTuple):
         next step begin. A process may have no samples in a step.
     firsts : (steps,) int
         For each step, the index of this process's first sample, counted over the samples of all processes in the epoch. Dropout
-        computes the random numbers for a sample from this index.
+        computes a sample's random numbers from the sample's index among the samples of all processes.
     add_up : callable
         add_up(flat) replaces a flat vector on the engine's device with its sum over all processes.
     """
@@ -55,7 +55,7 @@ class Epoch(NamedTuple):
     dropout_key : int
         The key of the random numbers in `numbanet.equations.dropout`.
     share : BatchShare, optional
-        This process's part of each batch, if several processes share the batches. With a `share`, `order` holds only the
+        This process's part of each batch, if several processes share the batches. If `share` is given, `order` holds only the
         samples of this process.
     """
 
@@ -88,8 +88,8 @@ class Epoch(NamedTuple):
         -------
         list of Epoch
             Usually, the list contains only the epoch itself. If the weight-decay factor depends on the number of samples in a
-            batch (see `Rule.decay_batch`), and the last batch is smaller than the other batches, the last batch is a second
-            part.
+            batch (see `Rule.decay_batch`), and the last batch is smaller than the other batches, the list has two parts: the
+            last batch is a part of its own.
         """
         rule, order, size = self.rule, self.order, self.batch_size
         if self.share is not None or not (rule.decay_batch and rule.weight_decay):
@@ -166,7 +166,7 @@ def _batch_sizes(count: int, batch_size: int) -> NDArray[np.integer]:
 def _constant_rates(count: int, batch_size: int, eta: float) -> NDArray[np.float64]:
     """Returns the table of rates (see `rates_of`) for an epoch with a rule other than Adam and AdamW.
 
-    The caller must not change the table.
+    The caller must not change the table, which later calls return again.
     """
     return rates_of(_batch_sizes(count, batch_size), eta, PLAIN, 1)
 

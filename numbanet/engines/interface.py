@@ -18,7 +18,7 @@ class Pace:
     Parameters
     ----------
     samples : int
-        Number of samples in the first slice.
+        Number of samples in the first slice (the work between two yields).
     """
 
     def __init__(self, samples: int):
@@ -70,8 +70,8 @@ class Engine(Protocol):
     ----------
     finds_not_finite : bool
         Whether the methods search `x` for inf and nan while they compute, and raise NotFiniteError. The method `train_epoch`
-        searches `x` only if the epoch consists of one batch. If `finds_not_finite` is False, the caller must search `x` before
-        the call.
+        searches `x` for inf and nan only if the epoch consists of one batch. If `finds_not_finite` is False, the caller must
+        search `x` for inf and nan before the call.
     """
 
     finds_not_finite: bool
@@ -102,7 +102,7 @@ class Engine(Protocol):
         """Copies an array to the engine's device, and returns the copy. The array must have C order and the network's dtype.
 
         If the array is already on the device, or does not fit into the device's memory, `upload` returns the array itself. An
-        array that does not fit is copied in parts during the computation.
+        array that is too large for the device's memory is copied in parts during the computation.
         """
         ...
 
@@ -148,8 +148,9 @@ class Engine(Protocol):
         """Updates the parameters once for every batch of the epoch.
 
         Yields the totals (`Totals`) since the start of the epoch, several times during the epoch and once at its end. The
-        number of yields depends on the speed of the machine; the last totals and the parameters do not. If several processes
-        share the batches, the engine yields after each step, and the last totals count only the samples of this process.
+        number of yields depends on the speed of the machine; the totals at the end of the epoch and the parameters do not. If
+        several processes share the batches, the engine yields after each step, and the totals at the end of the epoch count
+        only the samples of this process.
 
         If an exception interrupts training, the engine may yield once more before it raises the exception. The last totals
         yielded before an exception contain the number of samples in the completed steps. While the engine waits at a yield,
@@ -158,8 +159,8 @@ class Engine(Protocol):
         ...
 
     def trace(self, x: Any, y: Any) -> dict[str, list[NDArray[np.floating]]]:
-        """Returns a dict with the keys "z", "a" and "delta".
+        """Returns z, a and delta of one batch, as a dict with the keys "z", "a" and "delta".
 
-        The value of each key is a list that contains, for each layer, the array of the batch's values.
+        The value of each key is a list with one array per layer, which holds the values of all samples in the batch.
         """
         ...

@@ -176,8 +176,8 @@ class ReferenceEngine:
         """Computes the forward pass, and returns a dict with the lists "x", "z", "a" and "sums", each with one entry per layer.
 
         For a softmax layer, the entry in "sums" is the pair of arrays that `softmax_sum` computes: the largest z of each
-        sample, and the sum of e^(z - z_max) without its largest term. For all other layers, the entry in "sums" is an empty
-        tuple.
+        sample, and the sum of e^(z - z_max) without its largest term. For a layer without softmax, the entry in "sums" is an
+        empty tuple.
         """
         layers: dict[str, list] = {"x": [], "z": [], "a": [], "sums": []}
         for l, ((w, b), kind) in enumerate(zip(self.topology.views(self.parameters), self.topology.kinds, strict=True)):
@@ -207,7 +207,7 @@ class ReferenceEngine:
         return x
 
     def _drop(self, key: int, first: int, l: int, rows) -> None:
-        """Applies the dropout of layer l to `rows`. Layers are counted from 0.
+        """Applies dropout in place to `rows`, with the dropout rate of layer l. Layers are counted from 0.
 
         The first row of `rows` belongs to the sample with the index `first` within the epoch.
         """
@@ -234,7 +234,8 @@ class ReferenceEngine:
     def _logit(self, layers):
         """Returns u, for which sigmoid(u) = y_hat.
 
-        In a sigmoid output layer, u is z. In a softmax output layer, the loop `softmax_logit` computes u.
+        If the output layer has the activation function sigmoid, u is z. If the output layer has softmax, the loop
+        `softmax_logit` computes u.
         """
         z = layers["z"][-1]
         if self.topology.kinds[-1] == SIGMOID:

@@ -73,7 +73,7 @@ class Rule(NamedTuple):
     decay_batch: int = 0
 
     def for_batch(self, n: int) -> "Rule":
-        """Returns the rule for batches of n samples, in which `weight_decay` is the factor that `decay_batch` specifies."""
+        """Returns the rule for batches of n samples: multiplies `weight_decay` by decay_batch / n, unless decay_batch is 0."""
         if self.decay_batch in (0, n):
             return self
         return self._replace(weight_decay=self.weight_decay * self.decay_batch / n)

@@ -54,8 +54,8 @@ class Topology:
         For each layer except the last, the probability in [0, 1) that a neuron drops out during training. An empty tuple means
         no dropout.
     formulas : tuple of Activation and Loss
-        The activation functions and the loss that are not on the sheet, each once: the formulas of the user, and the formulas
-        of `numbanet.equations.beyond`.
+        The activation functions and the loss that are not on the project's cheat sheet (docs/sheet.md), each once: the formulas
+        of the user, and the formulas of `numbanet.equations.beyond`.
     """
 
     sizes: tuple[int, ...]
@@ -68,13 +68,13 @@ class Topology:
 
     @cached_property
     def own_activations(self) -> tuple[Activation, ...]:
-        """The activation functions that are not on the formula sheet, in an order independent of the order of the layers."""
+        """The activation functions that are not on the cheat sheet (docs/sheet.md), sorted by name, not by layer."""
         own = (formula for formula in self.formulas if isinstance(formula, Activation))
         return tuple(sorted(own, key=lambda formula: formula.name))
 
     @cached_property
     def own_loss(self) -> Loss | None:
-        """The loss, if it is not on the formula sheet; otherwise None."""
+        """The loss, if it is not on the project's cheat sheet of formulas (docs/sheet.md); otherwise None."""
         return next((formula for formula in self.formulas if isinstance(formula, Loss)), None)
 
     @cached_property
@@ -101,7 +101,7 @@ class Topology:
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:
-        """For each layer, the probability that a neuron drops out. For the last layer, the probability is 0."""
+        """For each layer, the probability that a neuron drops out. For the last layer, the dropout probability is 0."""
         return (self.dropout or (0.0,) * (len(self.kinds) - 1)) + (0.0,)
 
     @cached_property

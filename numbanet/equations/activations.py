@@ -105,7 +105,7 @@ def d_leaky_relu(z, epsilon):
     return epsilon if z <= zero else z
 
 
-# a_j = phi(z_j), for the activation functions above, in which a_j depends on z_j only
+# The activation functions above, in which a_j depends on z_j only: a_j = phi(z_j)
 
 
 @njit_formula
@@ -194,7 +194,7 @@ def exp_difference(z, z_max):
     part = difference - z
     lost = (z - (difference - part)) - (z_max + part)
     power = exp(difference) * (one + lost)
-    return zero if difference < lowest else power  # e^-1000 is 0 even in float64; if z - z_max is -inf, lost is NaN
+    return zero if difference < lowest else power  # e^-1000 is 0 even in float64; if z - z_max is -inf, `lost` is NaN
 
 
 @njit

@@ -49,7 +49,7 @@ def gelu(z):
 
 @njit_formula
 def d_gelu(z):
-    """Returns da/dz = Phi(z) + z e^(-z^2 / 2) / sqrt(2 pi). If z^2 overflows, the second term of this sum is 0."""
+    """Returns da/dz = Phi(z) + z e^(-z^2 / 2) / sqrt(2 pi). If z^2 overflows, the term with e^(-z^2 / 2) is 0."""
     two, largest = type(z)(2), type(z)(1e4)
     bounded = min(max(z, -largest), largest)
     return normal_distribution(z) + bounded * exp(-bounded * bounded / two) / type(z)(math.sqrt(2 * math.pi))
@@ -76,7 +76,7 @@ def gelu_tanh(z):
 def d_gelu_tanh(z):
     """Returns da/dz = s + z s (1 - s) du/dz, where u is `gelu_tanh_exponent(z)` and s = 1 / (1 + e^-u).
 
-    For |z| > 10^4, the second term of this sum is 0.
+    For |z| > 10^4, the term z s (1 - s) du/dz is 0.
     """
     one, largest = type(z)(1), type(z)(1e4)
     bounded = largest if z > largest else (-largest if z < -largest else z)
@@ -224,7 +224,7 @@ def d_mae(y, y_hat):
     return one if error > zero else (-one if error < zero else error)
 
 
-# Huber loss (Huber, 1964, doi:10.1214/aoms/1177703732): L = 1/n sum_i l(y_i - y_hat_i)
+# Huber loss (Huber, 1964, doi:10.1214/aoms/1177703732): L = 1/n sum_i huber(y_i, y_hat_i)
 
 
 @njit_formula
@@ -287,7 +287,7 @@ def d_poisson(y, y_hat):
     return (y_hat - y) / y_hat
 
 
-# Quantile loss, also called pinball loss (Koenker and Bassett, 1978, doi:10.2307/1913643): L = 1/n sum_i l(y_i - y_hat_i)
+# Quantile loss, also called pinball loss (Koenker and Bassett, 1978, doi:10.2307/1913643): L = 1/n sum_i quantile(y_i, y_hat_i)
 
 
 @njit_formula

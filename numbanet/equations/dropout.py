@@ -2,8 +2,8 @@
 
 Dropout was introduced by Srivastava et al., 2014, JMLR 15:1929-1958. The counter-based random generator Philox 4x32-10 (Salmon
 et al., 2011, doi:10.1145/2063384.2063405) computes a random number from the indices of a sample s, a neuron j and a layer l.
-Because the random number depends only on the key and these indices, the same neurons drop out on every device, with any number
-of threads.
+Because the random number depends only on the key and on the indices s, j and l, the same neurons drop out on every device, with
+any number of threads.
 """
 
 import numpy as np

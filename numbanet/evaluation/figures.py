@@ -19,13 +19,15 @@ IN_UNITS = ("rmse", "mae", "mse")
 def unit_of(encoding: Encoding | None) -> str | None:
     """Returns the name of the target column if the network predicts a quantity from a table, otherwise None.
 
-    Metrics such as rmse are printed "in units of" the target column.
+    The name of the target column serves as the unit of metrics: for example, rmse is printed in units of 'price'.
     """
     return encoding.target.name if encoding and isinstance(encoding.target, Quantity) else None
 
 
 def metrics_in_units(metrics: Iterable[str | Metric], encoding: Encoding | None) -> dict[str, Callable]:
-    """Returns metric functions by name. For a regression target of a table, the functions compute in the target's units.
+    """Returns metric functions by name.
+
+    For a regression target of a table, the returned functions compute in the target's units.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def metrics_in_units(metrics: Iterable[str | Metric], encoding: Encoding | None)
 
 
 def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str | Metric] = ()) -> dict[str, float]:
-    """Returns the figures to show: the loss and the given metrics, and for classification also the accuracy.
+    """Returns the values to show, by name: the loss, the given metrics and, for classification, the accuracy.
 
     For a regression target of a table, r2, rmse and mae replace the loss, because the loss refers to the standardised target,
     whereas rmse and mae are in the units of the target column.
@@ -66,5 +68,5 @@ def line(values: dict[str, float], unit: str | None = None) -> str:
 
 
 def figure(name: str, value: float, unit: str | None = None) -> str:
-    """Returns a figure as text. A figure in the unit of a regression target is a quantity, which may be large."""
+    """Returns the value of the metric `name` as text; a large value of a metric that has a unit gets no exponent."""
     return checks.quantity(value) if unit and name in IN_UNITS else shown(value)

@@ -21,7 +21,8 @@ class Importances(NamedTuple):
     Parameters
     ----------
     names : list of str
-        The measured columns; after Ctrl-C or the time limit, the columns that were measured before.
+        The measured columns: all columns or, if Ctrl-C or the time limit ended the measurement, the columns measured until
+        then.
     drops : ndarray (columns, repeats)
         The score without a permutation, minus the score after each permutation of a column.
     score : str
@@ -33,7 +34,7 @@ class Importances(NamedTuple):
     interrupted : bool
         Whether Ctrl-C ended the measurement.
     columns : list of str
-        All columns of the network. If Ctrl-C or the time limit ended the measurement, some of these columns were not measured.
+        All columns of the network. `names` lists fewer columns if Ctrl-C or the time limit ended the measurement.
     """
 
     names: list[str]
@@ -52,7 +53,7 @@ class Importances(NamedTuple):
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """The mean drop of each of the network's columns, with nan for the columns that were not measured."""
+        """The mean drop of the score for each of the network's columns, with nan for the columns that were not measured."""
         found = dict(zip(self.names, self.drops.mean(axis=1).tolist(), strict=True))
         return np.array([found.get(name, np.nan) for name in self.columns])
 
@@ -76,19 +77,21 @@ def permutation_importance(
     The permutations are the same as in scikit-learn's function `permutation_importance` with `random_state=seed` (Breiman,
     2001, doi:10.1023/A:1010933404324). The score is the accuracy for the losses cce and bce, and R^2 for mse and sse. The
     inputs that encode a column of a table are permuted together. Columns with large weights and widely spread values are
-    measured first. Ctrl-C and the time limit end the measurement; the results for the columns measured before are kept.
+    measured first. Ctrl-C and the time limit end the measurement; the function then returns the results for the columns
+    measured until then.
 
     Parameters
     ----------
     network : Network
     x, y : array_like
-        Inputs and targets, as for `Network.evaluate`. Of more than 2000 rows, 2000 are drawn at random.
+        Inputs and targets, as for `Network.evaluate`. If there are more than 2000 rows, the function uses 2000 rows drawn at
+        random.
     repeats : int
         The number of permutations of each column.
     seed : int
         The seed of the permutations.
     seconds : float
-        The time limit. After this time, no further column is measured; the first column is always measured.
+        The time limit, after which the function measures no further column; the first column is always measured.
     verbose : bool
         Whether a progress bar appears on a terminal if the measurement takes longer than a second.
 
@@ -131,7 +134,10 @@ def permutation_importance(
 
 
 def _promising(network: Network, x: NDArray[Any], columns: Sequence[tuple[str, slice]]) -> list[int]:
-    """Returns the columns in descending order of estimated importance: the weights of their inputs times the values' spread."""
+    """Returns the columns in descending order of estimated importance.
+
+    The estimate is the sum of |w| * (standard deviation of x_i) over all weights w of the inputs x_i that encode the column.
+    """
     weights = np.abs(network.parameters()[0][0]).sum(axis=1, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         spread = weights * x.std(axis=0, dtype=np.float64)
@@ -139,7 +145,7 @@ def _promising(network: Network, x: NDArray[Any], columns: Sequence[tuple[str, s
 
 
 def _orders(generator: np.random.RandomState, rows: int, repeats: int) -> list[NDArray[Any]]:
-    """Returns the permutations of the rows that scikit-learn applies to every column, one after the other."""
+    """Returns the `repeats` permutations of the rows that scikit-learn uses; the permutations are the same for every column."""
     generator = np.random.RandomState(generator.randint(np.iinfo(np.int32).max + 1))
     order, orders = np.arange(rows), []
     for _ in range(repeats):

@@ -46,7 +46,7 @@ class ClassPredictions:
 
     @property
     def of_truth(self) -> NDArray[np.floating]:
-        """The predicted probability of each sample's class."""
+        """The predicted probability of each sample's true class."""
         return self.probabilities[np.arange(len(self.truth)), self.truth]
 
     def scores(self) -> list[Score]:
@@ -54,7 +54,7 @@ class ClassPredictions:
         return _scores(self.names, np.eye(len(self.names))[self.truth], self.probabilities, False)
 
     def worst(self, most: int) -> list[int]:
-        """Returns the indices of the samples whose class has the smallest probability, in ascending order of probability."""
+        """Returns the indices of the samples whose true class has the smallest probability, the smallest probability first."""
         return np.argsort(self.of_truth, kind="stable")[:most].tolist()
 
 
@@ -89,7 +89,10 @@ class NumberPredictions:
         return self.answer - self.truth
 
     def worst(self, most: int) -> list[int]:
-        """Returns the indices of the samples with the largest residuals, as multiples of the targets' standard deviation."""
+        """Returns the indices of the samples with the largest residuals, relative to the targets' standard deviations.
+
+        The sample with the largest relative residual comes first.
+        """
         scale = self.truth.std(axis=0)
         largest = np.abs(self.residuals / np.where(scale > 0, scale, 1)).max(axis=1)
         return np.argsort(-largest, kind="stable")[:most].tolist()
@@ -99,7 +102,7 @@ Predictions = ClassPredictions | LabelPredictions | NumberPredictions
 
 
 def predictions(network: Network, x: ArrayLike, y: ArrayLike) -> Predictions:
-    """Returns the predictions of a network and the targets, in the form in which the loss compares them.
+    """Returns the predictions of a network with the targets: as classes, as labels or as numbers, depending on the loss.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Opens paths, devices, pipes and file objects for reading and writing. A file is replaced completely or not at all."""
+"""Opens paths, devices, pipes and file objects for reading and writing. Writing replaces a file completely or not at all."""
 
 from numbanet.files.arrays import read_array as read_array
 from numbanet.files.arrays import read_arrays as read_arrays

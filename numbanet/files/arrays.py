@@ -19,7 +19,7 @@ def read_array(file: IO[bytes]) -> NDArray[Any]:
     ValueError
         The file contains Python objects, or the number of bytes in the file differs from the number that the header claims.
     Exception
-        The header is damaged. NumPy raises exceptions of many kinds; the context `reading` converts them to ValueError.
+        The header is damaged. NumPy raises exceptions of many kinds; the context manager `reading` converts them to ValueError.
     """
     version = np.lib.format.read_magic(file)
     if version not in READ_HEADER:

@@ -96,7 +96,10 @@ def opened_archive(file: BinaryIO) -> zipfile.ZipFile:
 
 @contextlib.contextmanager
 def _opened(source: Location) -> Iterator[BinaryIO]:
-    """Opens a path, or reads a file object to its end. Copies the content of a pipe to memory, because parsers seek."""
+    """Opens a path, or reads a file object to its end.
+
+    Copies the content of a pipe to memory, because parsers need a seekable file.
+    """
     if is_file_object(source, "read"):
         content = source.read()
         if not content and source.seekable():

@@ -24,7 +24,7 @@ MOST_LINKS = 40  # the number of symbolic links that Linux follows in a path
 
 @contextlib.contextmanager
 def replacing(target: Location) -> Iterator[BinaryIO]:
-    """Opens a binary file. If the context ends without an exception, the file's content replaces the content of `target`.
+    """Opens a binary file. If the `with` block ends without an exception, the content of the file replaces that of `target`.
 
     The content is first written to a hidden temporary file in the folder of the target. When the content is complete and on the
     disk, the temporary file replaces the target. If writing fails or the process is killed, the target keeps its old content.
@@ -45,12 +45,10 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
     Notes
     -----
-    The following targets cannot be replaced, and are written in place, after the content is complete in memory:
-
-    - file objects, devices, pipes, and open files such as /dev/stdout;
-    - a file with several hard links, so that all links get the new content;
-    - a file in a folder in which no new file can be created, such as a single file that is mounted into a container;
-    - a file whose owner cannot be given to a new file.
+    Some targets are written in place, after the content is complete in memory: file objects, devices, pipes, and open files
+    such as /dev/stdout. A file with several hard links is written in place, so that all links get the new content. An existing
+    file is also written in place if no new file can be created in its folder, for example if a container mounts the single
+    file, or if a new file cannot have the same owner.
 
     If the disk becomes full or the machine stops while a regular file is written in place, the old content is lost.
     """

@@ -20,8 +20,8 @@ class Activation(Formula):
 
     All engines compile the functions into their loops, on the CPU and on GPUs. The functions can use arithmetic, comparisons,
     `if`, variables, abs, min, max, functions and constants of the module math, global variables that are numbers, and other
-    functions that you write in this way. The values that global variables have when the `Activation` is created become part of
-    the formula. All constants are converted to the dtype of the network.
+    functions that you write with only these means. The values that global variables have when the `Activation` is created
+    become part of the formula. All constants are converted to the dtype of the network.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Activation(Formula):
         `d_phi(z, a, *constants)` returns da/dz, from z and a = phi(z). If `d_phi` uses only a, networks need less memory, and
         all fast GPU kernels can train them.
     constants : sequence of float
-        Numbers that are passed to both functions after their other arguments.
+        Numbers that are passed to `phi` after z, and to `d_phi` after z and a.
 
     Attributes
     ----------
@@ -47,8 +47,8 @@ class Activation(Formula):
     ValueError
         A function contains something that a formula cannot contain (the message names the line), a value is infinite or NaN for
         a number of float32 or float64, or `d_phi` disagrees with central differences of `phi` (the message names z, both
-        numbers and the likely mistake). To allow infinite values, let the function's docstring say for which z the values are
-        finite. At kinks of `phi`, `d_phi` is not compared with central differences.
+        numbers and the likely mistake). If a function may be infinite or NaN for some z, let its docstring say for which z the
+        values are finite. `Activation` does not compare `d_phi` with central differences at kinks of `phi`.
 
     Examples
     --------

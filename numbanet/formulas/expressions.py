@@ -25,9 +25,9 @@ SPOKEN: dict[type, str] = {
     **dict.fromkeys((ast.Subscript, ast.Slice), "an index; the arguments of a formula are single numbers, not arrays"),
     **dict.fromkeys((ast.List, ast.Tuple, ast.Set, ast.Dict), "several values; a formula computes with single numbers"),
     **dict.fromkeys((ast.JoinedStr,), "text; a formula computes with numbers"),
-    **dict.fromkeys((ast.Global, ast.Nonlocal), "global or nonlocal; a formula must not change variables outside of itself"),
-    **dict.fromkeys((ast.Lambda, ast.FunctionDef, ast.ClassDef), "a definition; define functions outside of the formula"),
-    **dict.fromkeys((ast.Raise, ast.Assert, ast.Try, ast.With), "a statement that a formula cannot contain"),
+    **dict.fromkeys((ast.Global, ast.Nonlocal), "global or nonlocal; a formula must not change outer variables"),
+    **dict.fromkeys((ast.Lambda, ast.FunctionDef, ast.ClassDef), "a definition of a function or class; move it outside"),
+    **dict.fromkeys((ast.Raise, ast.Assert, ast.Try, ast.With), "raise, assert, try or with, which a formula cannot contain"),
     **dict.fromkeys((ast.Import, ast.ImportFrom), "an import; import modules outside of the formula"),
 }
 
@@ -118,7 +118,7 @@ class Expressions:
         self.unknown(node)
 
     def operation(self, node: ast.AST, left: ast.expr, op: ast.operator, right: ast.expr, known: Known) -> Value:
-        """Translates `left op right`. A power with a small constant integer as exponent becomes a fast, exact product."""
+        """Translates `left op right`; a power with a small constant integer as exponent becomes a product, which is fast."""
         if isinstance(op, ast.Pow):
             exponent = self._constant_of(right, known)
             if exponent is not None and exponent.is_integer() and abs(exponent) <= HIGHEST_POWER:
@@ -158,7 +158,7 @@ class Expressions:
         return value
 
     def attribute(self, node: ast.Attribute) -> Any:
-        """Returns the value that an attribute of a module, such as math.pi, has now."""
+        """Returns the value that an attribute of a module, such as math.pi, has when the formula is translated."""
         match node.value:
             case ast.Name(id=name) if name not in self.local:
                 module = self.global_value(node.value)
@@ -244,7 +244,8 @@ class Expressions:
             )
         if len(arguments) != known.arguments:
             self.refuse(
-                f"the formula calls {spoken} with {len(arguments)} arguments, but numbanet's takes {known.arguments}", node
+                f"the formula calls {spoken} with {len(arguments)} arguments, but numbanet's version takes {known.arguments}",
+                node,
             )
         return self.calling(f"__{function.__name__}", known.function, arguments)
 

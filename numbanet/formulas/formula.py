@@ -19,7 +19,7 @@ _COMPILED: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 class Formula:
     """A formula and its derivative, which a user wrote as Python functions of numbers.
 
-    Two formulas are equal if they have the same class, name and digest. A formula cannot be changed.
+    Two formulas are equal if they have the same class, name and digest (hash). A formula cannot be changed.
 
     Attributes
     ----------

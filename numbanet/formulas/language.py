@@ -1,14 +1,15 @@
 """Translates a formula that a user wrote as a Python function into a function that computes in one dtype.
 
 A formula is a function of numbers: arithmetic, comparisons, `if`, assignments, and calls of functions of the module math, of
-abs, min and max, and of other formulas. The translation
+abs, min and max, and of other formulas.
 
-- writes a constant such as 1 as type(z)(1), with the formula's first parameter z, because Numba would convert float32 to
-  float64 at a bare constant 1 or 0.5,
-- replaces global variables, variables of enclosing functions and parameters of `constants` by their present values,
-- replaces the functions of the module math by the functions of `numbanet.formulas.functions`,
-- refuses everything else, with an error that names the line and the reason. Because loops and recursion are refused, a formula
-  ends after a known number of operations.
+- A constant such as 1 becomes type(z)(1), with the formula's first parameter z, because Numba would convert float32 to float64
+  at a bare constant 1 or 0.5.
+- A global variable, a variable of an enclosing function, or a parameter of `constants` is replaced with the value that it has
+  during the translation.
+- A function of the module math is replaced with a function of `numbanet.formulas.functions`.
+- Code that a formula cannot contain is refused, with an error that names the line and the reason. Because loops and recursion
+  are refused, a formula ends after a known number of operations.
 
 The translation works on the syntax tree, which does not depend on the version of Python's bytecode.
 """
@@ -99,7 +100,7 @@ class _Library:
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
         """Returns the name by which translated code calls a user's function, which is compiled when it is first named."""
         if function in self.open:
-            raise caller.error(f"{function.__name__} calls itself; a formula must not repeat itself", node)
+            raise caller.error(f"{function.__name__} calls itself; a formula must not call itself", node)
         if function not in self.names:
             translation = self.translate(source_of(plain_function(function.__name__, function)), {})
             self.names[function] = f"__formula_{len(self.names)}"

@@ -31,8 +31,8 @@ class Loss(Formula):
     d_loss : function
         d_loss(y, y_hat) returns the derivative with respect to y_hat.
     per : {"sample", "output"}
-        With per="sample", the sum of the losses is divided by the number of samples. With per="output", the sum is divided by
-        the number of samples times the number of outputs.
+        With per="sample", the sum of the losses is divided by the number of samples. With per="output", the sum of the losses
+        is divided by the number of samples times the number of outputs.
 
     Raises
     ------

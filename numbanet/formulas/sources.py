@@ -36,7 +36,7 @@ class Source(NamedTuple):
         return [parameter.arg for parameter in self.tree.args.args]
 
     def outside(self) -> dict[str, Any]:
-        """Returns a dict of the present values of global variables and of the variables of enclosing functions."""
+        """Returns the present values of global variables, and of the variables of enclosing functions, by name."""
         values, code = dict(self.function.__globals__), self.function.__code__
         for name, cell in zip(code.co_freevars, self.function.__closure__ or (), strict=True):
             try:
@@ -97,5 +97,5 @@ def source_of(function: Callable) -> Source:
     source = Source(function, tree, os.path.basename(code.co_filename), first)
     extra = tree.args.vararg or tree.args.kwarg or tree.args.kwonlyargs or tree.args.posonlyargs or tree.args.defaults
     if extra:
-        raise source.error("the parameters must be plain names, without default values, `*` and `/`", tree)
+        raise source.error("the parameters must be plain names, without default values, `*` or `/`", tree)
     return source

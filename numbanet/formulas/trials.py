@@ -89,8 +89,8 @@ def check_finite(tried: Tried, dtype: Any, points: Iterable[Point]) -> None:
 def slopes(function: Callable, derivative: Tried, points: Iterable[Point], arguments: Callable[[Point], Point]) -> list[Slope]:
     """Returns a `Slope` for each point near which the function is finite and has no kink.
 
-    A point is a tuple of arguments of `function`; its slope is taken with respect to the last argument. arguments(point)
-    returns the arguments of `derivative`.
+    A point is a tuple of arguments of `function`; the slope of `function` is taken with respect to the last argument.
+    arguments(point) returns the arguments of `derivative`.
     """
     found = []
     for *others, z in points:
@@ -128,7 +128,7 @@ def check_enough(derivative: Tried, found: Sequence[Slope]) -> None:
 
 
 def _likely(found: Sequence[Slope], wrong: Sequence[Slope], mistakes: Mapping[str, Callable[..., float]]) -> str:
-    """Returns a sentence about the mistake that was probably made."""
+    """Returns a sentence about the mistake that the user probably made in the derivative."""
     if all(slope.agrees(-slope.found) for slope in found):
         return "Its sign is the reverse of the right one."
     largest = max(found, key=lambda slope: abs(slope.expected))

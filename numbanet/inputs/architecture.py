@@ -37,8 +37,8 @@ def make_topology(
     Raises
     ------
     ValueError, TypeError
-        The value of an argument is invalid. The message names the argument and, if the argument has one value per layer, the
-        layer.
+        The value of an argument is invalid; the error message names the argument and, if the argument has one value per layer,
+        the layer.
     """
     formulas: dict[str, Activation | Loss] = {}
     loss_name = _named("loss", with_parameter(loss), ALL_LOSSES, Loss, formulas)
@@ -65,10 +65,10 @@ def _named(
     kind: type[Activation | Loss],
     formulas: dict[str, Activation | Loss],
 ) -> str:
-    """Returns the name of an activation or loss, which is given by name or as an `Activation` or `Loss` object.
+    """Returns the name of `value`, which is the name of an activation or loss, or an `Activation` or `Loss` object.
 
-    `known` contains the built-in activations or losses. A formula is added to `formulas`, under its name, unless it is on the
-    sheet. Raises ValueError if another formula already has the name.
+    `known` contains the built-in activations or losses. The function adds the `Activation` or `Loss` object to `formulas`,
+    under its name, unless `value` is a name on the cheat sheet. Raises ValueError if another formula already has the name.
     """
     if not isinstance(value, Formula):
         name = checks.choice(argument, value, known)
@@ -118,11 +118,11 @@ def _dtype(dtype: Any) -> np.dtype:
 
 def _sizes(sizes: Any) -> tuple[int, ...]:
     if isinstance(sizes, str):
-        raise TypeError(f"sizes must be a list of integers, input first, not the string {sizes!r}")
+        raise TypeError(f"sizes must be a list of integers, the number of inputs first, not the string {sizes!r}")
     try:
         sizes = list(sizes)
     except TypeError:
-        raise TypeError(f"sizes must be a list of integers, input first, not {sizes!r}") from None
+        raise TypeError(f"sizes must be a list of integers, the number of inputs first, not {sizes!r}") from None
     if len(sizes) < 2:
         raise ValueError(f"sizes must name the inputs and at least one layer, such as [64, 32, 10], not {sizes!r}")
     return tuple(checks.integer(f"sizes[{l}]", size) for l, size in enumerate(sizes))

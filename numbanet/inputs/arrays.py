@@ -1,8 +1,7 @@
 """Checks arrays that users pass, and converts them to the form that the engines take.
 
-The functions convert host arrays to read-only arrays in C order with the network's dtype. Because of this conversion, the
-compiled loops see a single array type, and cannot write to memory that belongs to the caller. Arrays on the GPU stay there, and
-are not converted.
+The functions convert host arrays to read-only arrays in C order with the network's dtype, so that the compiled loops see a
+single array type, and cannot write to memory that belongs to the caller. GPU arrays stay on the GPU, and are not converted.
 """
 
 from collections.abc import Callable
@@ -120,14 +119,14 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
     Returns
     -------
     ndarray or GPU array
-        For a NumPy array, a read-only array. For a GPU array, the parameter `array` itself.
+        A read-only NumPy array, if `array` is a NumPy array. A GPU array is returned as it is.
 
     Raises
     ------
     TypeError
         The array is on the GPU, and its dtype is not `dtype`.
     ValueError
-        A value is not finite. The message gives the first value that is not finite, and its index.
+        A value is not finite; the error message gives the first such value and its index.
     """
     array = _converted(name, array, dtype)
     if module_of(array).first_not_finite(array) is not None:
@@ -192,7 +191,7 @@ def searched(compute: Callable[[], Result], x: Any, given: Any) -> Result:
     Raises
     ------
     ValueError
-        The engine has found inf or nan. The message gives the first inf or nan, and its index.
+        x contains inf or nan; the error message gives the first such value and its index.
     """
     try:
         return compute()
@@ -259,7 +258,7 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
 
 
 def _check_range(name: str, y: Any, topology: Topology) -> None:
-    """Raises ValueError if a built-in loss is not defined for a target."""
+    """Raises ValueError if the network's loss is a built-in loss that is not defined for a target."""
     loss = topology.own_loss
     if loss is None or not loss.is_built_in or loss.name not in _RANGES:
         return
@@ -322,8 +321,8 @@ def parameters(pairs: Any, topology: Topology) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        A layer's w or b does not have the shape that the network's sizes require, or a value is not a finite real number.
-        The message names the layer.
+        A layer's w or b does not have the shape that the network's sizes require, or a value is not a finite real number; the
+        error message names the layer.
     """
     try:
         pairs = [tuple(pair) for pair in pairs]

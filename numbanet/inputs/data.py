@@ -116,8 +116,8 @@ class Data(NamedTuple):
         loss : str
             The network's loss, which determines how y encodes classes.
         add_up : callable, optional
-            Required if each process holds different samples. Each process passes an array with its number of samples in each
-            class. The callable replaces the array, in place, with the sum of the arrays of all processes.
+            Required if each process holds different samples. `add_up` receives an array with the number of this process's
+            samples in each class, and replaces the array, in place, with the sum of the arrays of all processes.
 
         Raises
         ------

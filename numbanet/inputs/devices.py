@@ -26,7 +26,7 @@ def usable_device(device: Any, kernels: str = "fast") -> str:
     ValueError, TypeError
         The device is not one of "cpu", "cuda" and "auto".
     RuntimeError
-        `device` is "cuda", but no GPU can be used. The message says what was found and what is missing.
+        `device` is "cuda", but no GPU can be used; the error message says what was found and what is missing.
     """
     device = checks.choice("device", device, DEVICES, MEANING)
     if device == "cpu":
@@ -42,5 +42,5 @@ def usable_device(device: Any, kernels: str = "fast") -> str:
 
 @functools.cache
 def warn_once(message: str) -> None:
-    """Warns with this message unless the process has done so before. The warning points at the line that called numbanet."""
+    """Issues a warning once per process and message. The warning points at the line that called numbanet."""
     checks.warn(message)

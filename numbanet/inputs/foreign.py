@@ -32,7 +32,7 @@ def without_tensors(name: str, value: Any) -> Any:
 
 
 def unpacked(pair: Any) -> Any:
-    """Returns a tuple such as (x, y); raises TypeError for an array, DataFrame or dict, whose items are rows or names."""
+    """Returns `pair`, such as the tuple (x, y); raises TypeError if `pair` is an array, a DataFrame or a dict."""
     if hasattr(pair, "shape") or isinstance(pair, Mapping):
         raise TypeError
     return pair

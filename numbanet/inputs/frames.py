@@ -121,7 +121,7 @@ def real_array(name: str, frame: Any, remedy: str) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        A column does not contain real numbers. The message names the column.
+        A column does not contain real numbers; the error message names the column.
     """
     kinds = set(frame.dtypes) if hasattr(frame, "iloc") else set()
     if kinds and all(map(_is_plain, kinds)):

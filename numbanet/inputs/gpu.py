@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numbanet._cuda import NUMBA_CUDA, SIMULATED, configured, cuda
-from numbanet.engines.cuda.memory import ensure_free, present_gpu
+from numbanet.engines.cuda.limits import ensure_free, present_gpu
 
 # The number of threads per block. In Numba's CUDA simulator, blocks have few threads, because each CUDA thread is a slow Python
 # thread.
@@ -146,9 +146,9 @@ def classes(y: Any, binary: bool) -> np.ndarray:
 def smoothed(y: Any, amount: float, indifferent: float) -> Any:
     """Returns y + amount * (indifferent - y) as a GPU array, bitwise equal to the result of `numbanet.inputs.host.smoothed`.
 
-    One kernel writes the rounded products to memory, and a second kernel adds y. In a single kernel, the compiler would fuse
-    the product and the sum into one multiply-add instruction. A multiply-add rounds only once, and would therefore give other
-    bits than NumPy, which rounds twice.
+    One kernel writes the rounded products amount * (indifferent - y) to memory, and a second kernel adds y. In a single kernel,
+    the compiler would fuse the product and the sum into one multiply-add instruction. A multiply-add rounds only once, and
+    would therefore give other bits than NumPy, which rounds twice.
     """
     number = y.dtype.type
     ensure_free(y.size * y.dtype.itemsize, y.shape[0], "smoothing the targets of")
@@ -188,7 +188,7 @@ def _index(array: Any, k: int | None) -> tuple[int, ...] | None:
 def find_not_finite(numbers, first):
     """Finds the first value that is inf or nan, with one thread per value.
 
-    Reads numbers (n,). Lowers the value of first (1,) to the smallest index of a value that is inf or nan.
+    Reads `numbers` of shape (n,). Lowers first[0] to the smallest index of a value that is inf or nan.
     """
     k = cuda.grid(1)
     if k < numbers.shape[0] and not math.isfinite(numbers[k]):
@@ -199,7 +199,7 @@ def find_not_finite(numbers, first):
 def find_improbable(numbers, first):
     """Finds the first value that is nan or outside [0, 1], with one thread per value.
 
-    Reads numbers (n,). Lowers the value of first (1,) to the smallest index of a value that is nan or outside [0, 1].
+    Reads `numbers` of shape (n,). Lowers first[0] to the smallest index of a value that is nan or outside [0, 1].
     """
     k = cuda.grid(1)
     if k < numbers.shape[0]:
@@ -212,8 +212,8 @@ def find_improbable(numbers, first):
 def find_wrong_sum(y, tolerance, first):
     """Finds the first sample s with |sum_j y_sj - 1| > tolerance, with one thread per sample.
 
-    Reads y (n, n_out). Lowers the value of first (1,) to the smallest s that satisfies the inequality. Kahan's summation
-    (1965, doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
+    Reads y of shape (n, n_out). Lowers first[0] to the index of the first sample with a wrong sum. Kahan's summation (1965,
+    doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
     """
     s = cuda.grid(1)
     if s < y.shape[0]:
@@ -232,7 +232,7 @@ def find_wrong_sum(y, tolerance, first):
 def find_unknown_label(labels, classes, first):
     """Finds the first sample whose label is outside 0 to classes - 1, with one thread per sample.
 
-    Reads labels (n,). Lowers the value of first (1,) to the smallest index of a sample whose label is outside 0 to classes - 1.
+    Reads `labels` of shape (n,). Lowers first[0] to the smallest index of a sample whose label is outside 0 to classes - 1.
     """
     s = cuda.grid(1)
     if s < labels.shape[0] and (labels[s] < 0 or labels[s] >= classes):
@@ -270,7 +270,7 @@ def find_classes(y, binary, classes):
 
 @cuda.jit
 def write_moves(y, amount, indifferent, moved):
-    """Computes moved_sj = amount * (indifferent - y_sj), with one thread per y_sj. Reads and writes arrays (n, n_out)."""
+    """Computes moved_sj = amount * (indifferent - y_sj), with one thread per y_sj; y and moved have the shape (n, n_out)."""
     k = cuda.grid(1)
     if k < y.shape[0] * y.shape[1]:
         s, j = k // y.shape[1], k % y.shape[1]

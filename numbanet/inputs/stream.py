@@ -23,8 +23,8 @@ class Batches:
     epochs : int
         Number of epochs. Training calls the `Batches` object once per epoch.
     check : callable
-        Takes the x, the y and the sample_weight (or None) of one batch and, for error messages, the text " of batch N", where N
-        is the number of the batch in its epoch. Returns the checked batch.
+        A function that checks one batch and returns it. The arguments of `check` are the x, the y and the sample_weight (or
+        None) of the batch and, for error messages, the text " of batch N" with the number N of the batch in its epoch.
     steps_per_epoch : int, optional
         Number of batches in each epoch.
 

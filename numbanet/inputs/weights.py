@@ -42,7 +42,8 @@ def with_classes(
 ) -> np.ndarray:
     """Multiplies each sample weight by the weight of the sample's class; returns the products as a float64 array (n,).
 
-    y contains the samples' targets. `Data.weighted_by_class` describes the other parameters and the errors raised.
+    y contains the samples' targets. `Data.weighted_by_class` describes the parameters class_weight, loss and add_up, and the
+    errors raised.
     """
     refuse_classless(loss, y.shape[1])
     classes = arrays.module_of(y).classes(y, loss == "bce")
@@ -69,8 +70,8 @@ def refuse_classless(loss: str, n_out: int) -> None:
 def balanced(name: str, counts: np.ndarray) -> np.ndarray:
     """Returns the weight of each class for class_weight="balanced", defined as in scikit-learn.
 
-    The weight of a class is n / (number of classes with samples * number of samples in the class), for n samples in total. With
-    sample weights, n and the number of samples in the class are replaced by sums of sample weights.
+    The weight of a class is n / (number of classes with samples * number of samples in the class), for n samples in total; with
+    sample weights, each number of samples in this formula is replaced by the sum of the weights of these samples.
 
     Parameters
     ----------
@@ -99,7 +100,9 @@ def by_class(class_weight: Any, number: int) -> np.ndarray:
 
 
 def countable_beforehand(class_weight: Any, loss: str, n_out: int) -> None:
-    """Checks class_weight for samples that arrive in batches. The numbers of samples per class are unknown before training.
+    """Checks class_weight for samples that arrive in batches.
+
+    Because the batches are not read before training, the number of samples in each class is unknown.
 
     Raises
     ------

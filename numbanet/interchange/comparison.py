@@ -60,7 +60,7 @@ def _largest_gap(
 ) -> float:
     """Returns the largest difference between the outputs `y` and `expected`, divided by the tolerance.
 
-    Each scale of the random inputs has its own tolerance.
+    The random inputs have several scales, and the outputs for each scale have their own tolerance.
     """
     gaps = []
     for rows in np.split(np.arange(len(y)), len(SCALES)):

@@ -137,7 +137,7 @@ def _check_model(result: Network, model: Any) -> None:
 
 
 def _weights_of_model(model: Any) -> Callable[[str], Any]:
-    """Returns a function that maps a layer's name to weights, and a nested model's name to such a function for its layers."""
+    """Returns the function `weights_of` for a Keras model, as `_layers` takes it."""
     layers = {layer.name: layer for layer in model.layers}
     return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
 
@@ -145,8 +145,8 @@ def _weights_of_model(model: Any) -> Callable[[str], Any]:
 def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers: list[Layer] | None = None) -> list[Layer]:
     """Appends the layers of a model configuration, including nested models, to the list `layers`, and returns the list.
 
-    `weights_of` maps the name of a Dense layer to its arrays [kernel, bias], and the name of a nested model to a function of
-    this kind for the layers of the nested model.
+    For the name of a Dense layer, `weights_of` returns the arrays [kernel, bias] of the layer. For the name of a nested model,
+    it returns a function like `weights_of`, which takes the names in the nested model.
     """
     layers = [] if layers is None else layers
     before = None
@@ -249,9 +249,9 @@ def _model_file(file: BinaryIO) -> list[Layer]:
 
 
 def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Callable[[str], Any]:
-    """Returns the function that maps names in a model configuration to weights, which `_layers` takes as `weights_of`.
+    """Returns the function `weights_of`, as `_layers` takes it, for a model configuration and the weights in a file.
 
-    A .weights.h5 file numbers the layers of each class in their order: dense, dense_1, ..., sequential, sequential_1, ...
+    In a .weights.h5 file, the layers of each class are numbered separately: dense, dense_1, ..., sequential, sequential_1, ...
     """
     by_name: dict[str, Any] = {}
     for kind in ("Dense", *MODELS):
@@ -271,7 +271,7 @@ def _weights_file(file: BinaryIO) -> list[Layer]:
 
 
 def _in_order(weights: "list[Weights]") -> list[Layer]:
-    """Returns the layers of a file without a configuration; raises ValueError if the file does not store their order."""
+    """Returns the layers of a .weights.h5 file in their order; raises ValueError if the file does not store the order."""
     kinds = {name.partition("_")[0] for name, _ in weights}
     if len(kinds) > 1:
         raise ValueError(
@@ -290,8 +290,8 @@ Weights = tuple[str, list[Any]]
 def _weights(file: BinaryIO) -> list[Weights]:
     """Returns the weights of each Dense layer and nested model in an HDF5 file, sorted by class and number.
 
-    The first part of a name in the file is the class (dense, sequential, functional). The second part of the name is the
-    number: the names of dense layers are dense, dense_1, dense_2, ...
+    A name in the file consists of a class (dense, sequential or functional) and, from the second layer of the class on, a
+    number: dense, dense_1, dense_2, ...
     """
     h5py = imported("h5py", "keras")
     size = file.seek(0, io.SEEK_END)

@@ -131,7 +131,8 @@ def _check_shapes(layers: list[Layer]) -> None:
             raise ValueError(f"layer {layer.name} has {layer.w.shape[1]} outputs, but its bias has shape {layer.b.shape}")
         if not layer.w.size:
             raise ValueError(
-                f"the weights of layer {layer.name} have shape {layer.w.shape}, but a layer needs inputs and outputs"
+                f"the weights of layer {layer.name} have shape {layer.w.shape}, but a layer needs at least one input and "
+                "at least one output"
             )
         if n_out not in (None, layer.w.shape[0]):
             raise ValueError(f"layer {layer.name} has {layer.w.shape[0]} inputs, but the layer before it has {n_out} outputs")

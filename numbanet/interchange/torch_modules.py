@@ -1,4 +1,4 @@
-"""Imports PyTorch modules, state dicts and files of state dicts (chains of nn.Linear); exports state dicts."""
+"""Imports chains of nn.Linear layers from PyTorch modules, state dicts and files; exports networks as state dicts."""
 
 import os
 import re
@@ -187,7 +187,7 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
 
 
 def _activation(name: str, kind: str, module: Any) -> tuple[str, float | None]:
-    """Returns numbanet's name for the activation of a module, and the slope of leaky_relu or None."""
+    """Returns numbanet's name for the activation of a module, and for leaky_relu the slope, else None."""
     if kind == "LeakyReLU":
         return leaky_relu(module.negative_slope)
     if kind == "GELU" and module.approximate == "tanh":
@@ -253,7 +253,7 @@ def _layer(name: str, weight: Any, bias: Any) -> Layer:
     if weight.ndim != 2:
         raise ValueError(f"the weight of layer {name} has shape {weight.shape}, but a linear layer needs two dimensions")
     if not weight.size:
-        raise ValueError(f"the weight of layer {name} has shape {weight.shape}, but a layer needs inputs and outputs")
+        raise ValueError(f"the weight of layer {name} has shape {weight.shape}, but must have at least one row and one column")
     b = np.zeros(len(weight), weight.dtype) if bias is None else _array(f"bias of layer {name}", bias)
     return Layer(name, weight.T, b)
 
@@ -264,7 +264,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns a function that takes an open file with this suffix and the layers' names, and reads the layers from the file."""
+    """Returns the function that reads the layers from an open file in the format of `path`, given the layers' names."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors

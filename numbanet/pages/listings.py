@@ -12,11 +12,11 @@ from numbanet.pages.values import Step
 
 
 class Listing(NamedTuple):
-    """A stage of a training step: the rows of the sheet that define it, and the code that computes it.
+    """A stage of a training step: the rows of the cheat sheet that define the stage, and the functions that compute it.
 
-    `rows` identifies each row of the sheet by two names: its scalar function and its loop. `loop` is the name of the loop that
-    computes the stage. The page highlights the lines of the loop that contain one of the strings `marks`. `scalars` are the
-    names of the scalar functions that the loop calls.
+    `rows` identifies each row of the cheat sheet by the names of its scalar function and its loop. `loop` is the name of the
+    loop that computes the stage. The HTML page highlights the lines of the loop that contain one of the strings `marks`.
+    `scalars` are the names of the scalar functions that the loop calls.
     """
 
     rows: tuple[tuple[str, str], ...]
@@ -110,10 +110,10 @@ def listing(stage: str) -> dict[str, Any]:
 
 @cache
 def _by_names() -> dict[tuple[str, str], list[Row]]:
-    """Returns a dict that maps the names of a scalar function and of a loop, without modules, to their rows of the sheet.
+    """Returns the rows of the cheat sheet by the pair (name of the scalar function, name of the loop), without module names.
 
-    Two sections of the sheet contain the short form of delta, 1/n (a - y). For the short form of delta, the dict contains the
-    row of the section about backpropagation.
+    Two sections of the cheat sheet have a row for delta = 1/n (a - y); the dict contains only the row in the section about
+    backpropagation.
     """
     found: dict[tuple[str, str], list[Row]] = {}
     for section in sections():
@@ -127,9 +127,9 @@ def _by_names() -> dict[tuple[str, str], list[Row]]:
 
 
 def _source(name: str, marks: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the source code of a function of `numbanet.equations`, and the numbers of the lines that contain a mark.
+    """Returns the source code of a function of `numbanet.equations`, and the numbers of the lines that contain one of `marks`.
 
-    The docstring is shortened to its first line.
+    The returned source code contains only the first line of the function's docstring.
     """
     function = inspect.unwrap(getattr(equations, name))
     module = function.__module__.removeprefix("numbanet.")

@@ -22,7 +22,7 @@ def write_report(path: Location, title: str, result: str, sections: Sequence[Sec
     Parameters
     ----------
     path : path or binary file object
-        The file to write. Its name must end in .html or .htm.
+        The file to write, whose name must end in .html or .htm.
     title, result : str
         The title, and the result in one line, as text.
     sections : list of Section

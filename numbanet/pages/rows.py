@@ -43,7 +43,7 @@ def sections() -> list[Section]:
 
 
 def _rows(text: str) -> Iterator[Row | Symbol]:
-    """Yields the rows of a section's tables; the first column's heading tells whether they contain formulas or symbols."""
+    """Yields the rows of a section's tables; the first column's heading tells whether the rows contain formulas or symbols."""
     make = None
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]

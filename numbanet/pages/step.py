@@ -46,15 +46,15 @@ def _check(step: Step) -> None:
     """Raises ValueError if a page cannot show the step."""
     for name in (*(layer.activation for layer in step.layers), step.loss_name):
         if name not in {*ACTIVATIONS, *LOSSES}:
-            raise ValueError(f"a page cannot show {name!r}, which is not on the cheat sheet; Trace.save writes every step")
+            raise ValueError(f"a page cannot show {name!r}, which is not on the cheat sheet; save the trace with Trace.save")
     n, parameters = len(step.x), sum(layer.w.size + layer.b.size for layer in step.layers)
     count = n * (step.x.shape[1] + step.y.shape[1] + 6 * sum(step.sizes[1:])) + 3 * parameters
     if count > MOST_NUMBERS:
         network = "-".join(map(str, step.sizes))
         raise ValueError(
             f"the step of a network {network} with {checks.count(n, 'sample')} consists of {count:,} numbers, but a page shows "
-            f"at most {MOST_NUMBERS:,}; pass fewer samples, or trace a network with fewer weights. Trace.save writes steps of "
-            "any size"
+            f"at most {MOST_NUMBERS:,}; pass fewer samples, trace a network with fewer weights, or save the trace with "
+            "Trace.save"
         )
     arrays = {"x": step.x, "y": step.y}
     for l, layer in enumerate(step.layers, start=1):
@@ -117,7 +117,7 @@ def _number(value: Any) -> float | int:
 
 
 def _page(content: dict[str, Any]) -> str:
-    """Fills the page with its style, its scripts and its content."""
+    """Returns the HTML of the page, with its style sheet, its scripts and the given content."""
     text = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     style, script = files.asset("base.css") + files.asset("step.css"), "\n".join(map(files.asset, SCRIPTS))
     return files.filled("step.html", {"style": style, "script": script, "content": text})

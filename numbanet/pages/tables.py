@@ -23,7 +23,7 @@ class Named(Protocol):
 
     @property
     def indices(self) -> str:
-        """The letters of the indices, such as ij."""
+        """The letters of the array's indices, such as ij for w_ij."""
         ...
 
     @property
@@ -38,14 +38,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     Parameters
     ----------
     head : sequence of str
-        The names of the columns. A name of more than 28 letters is shortened, and the HTML attribute title contains the whole
-        name.
+        The names of the columns. A column name of more than 28 letters is shortened, and the HTML attribute title contains the
+        whole name.
     rows : iterable of sequences of str
         The cells of each row. The first cell is the heading of the row.
     caption : str
         The caption, as HTML.
     texts : int
-        The number of columns, from the left, that contain text. All other columns contain numbers, which are right-aligned.
+        The number of columns, from the left, that contain text; the remaining columns contain numbers, which are right-aligned.
     """
     sides = ["left" if number < texts else "right" for number in range(len(head))]
     titles = "".join(
@@ -58,10 +58,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
     return "\n".join([*lines, "</tbody></table>"])
 
 
-def shortened(name: str) -> str:
-    """Returns a name that has at most MOST_LETTERS letters; an ellipsis stands for the middle of a longer name."""
-    half = MOST_LETTERS // 2
-    return name if len(name) <= MOST_LETTERS else f"{name[:half]}…{name[1 - half :]}"
+def shortened(name: str, most: int = MOST_LETTERS) -> str:
+    """Returns a name that has at most `most` letters, at least 2; an ellipsis stands for the middle of a longer name."""
+    end = most - 1 - most // 2
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - end :]}"
 
 
 def _named(name: str) -> str:
@@ -75,7 +75,7 @@ def _cell(text: Any) -> str:
 
 
 def entries(facts: Mapping[str, Any]) -> str:
-    """Returns names and values as an HTML list. The values are text, not HTML."""
+    """Returns the names and values in `facts` as an HTML list. The values are plain text, not HTML."""
     lines = (f"<dt>{_cell(name)}</dt><dd>{_cell(value)}</dd>" for name, value in facts.items())
     return f"<dl>{''.join(lines)}</dl>"
 
@@ -84,7 +84,7 @@ def entries(facts: Mapping[str, Any]) -> str:
 
 
 def matrices(parts: Iterable[str | Named]) -> str:
-    """Returns headings and arrays as HTML. Each array is a table with at most eight rows and eight columns of its values."""
+    """Returns headings and arrays as HTML. The table of an array shows at most eight rows and eight columns of the array."""
     found = [f'<div class="numbanet">{ROW}']
     for part in parts:
         if isinstance(part, str):

@@ -67,8 +67,8 @@ class Step(NamedTuple):
 def loss_terms(step: Step) -> tuple[Array, Array]:
     """Returns the terms of the loss, of shape (n, n_out), and the loss of each sample, of shape (n,).
 
-    Each term is the loss that the loop computes for a sample with a single output. The terms and the losses of samples are
-    divided by n, except for sse.
+    Each term is the loss that the loop computes for a sample with a single output. Unless the loss is sse, the terms and the
+    samples' losses are divided by the number n of samples.
     """
     n_out = step.y.shape[1]
     terms = _losses(step, step.y.reshape(-1, 1), n_out)
@@ -133,10 +133,10 @@ def updated(learning_rate: float, parameters: Array, gradients: Array) -> Array:
 
 
 def curve(layer: Layer, epsilon: float) -> tuple[Array, Array]:
-    """Returns points z and a = phi(z) of the activation's curve, which is wide enough for every z of the layer.
+    """Returns points z and a = phi(z) of the activation's curve, over a range that contains every z of the layer.
 
     As a function of its own z_j, a softmax neuron's activation is sigmoid(z_j - c_j), where c_j depends on the other neurons.
-    For softmax, the function returns the curve of sigmoid, which is wide enough for every z_j - c_j.
+    For softmax, the function therefore returns the curve of sigmoid, over a range that contains every z_j - c_j of the layer.
     """
     reach = np.abs(logit(layer)).max(initial=0.0)
     end = max(NARROWEST, np.ceil(1.1 * float(reach)))

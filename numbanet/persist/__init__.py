@@ -1,4 +1,4 @@
-"""Saves networks without pickle, as a JSON description and flat vectors in NPZ or safetensors files, and exports ONNX."""
+"""Saves networks without pickle: a JSON description, parameters and moments in NPZ or safetensors files. Exports ONNX files."""
 
 from types import ModuleType
 from typing import Any
@@ -49,7 +49,7 @@ def container(target: Location) -> ModuleType:
 
 
 def save(target: Location, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes a network's description and flat vectors to a path, where it replaces the file, or to a binary file object."""
+    """Writes a network's description, parameters and moments to a file object, or to a path; an existing file is replaced."""
     write = container(target).write
     # The format safetensors has no byte order, and the package safetensors writes wrong values for arrays that are not
     # contiguous.
@@ -59,7 +59,7 @@ def save(target: Location, description: Description, vectors: dict[str, NDArray[
 
 
 def export(target: Location, description: Description, parameters: NDArray[Any]) -> None:
-    """Writes a network as an ONNX model that computes its predictions; a path must end in .onnx."""
+    """Writes a network as an ONNX model that computes predictions; if `target` is a path, it must end in .onnx."""
     if suffix_of(target) != ".onnx" and not is_file_object(target, "write"):
         others = " and ".join(ENDINGS)
         raise ValueError(f"cannot export {name_of(target)!r}: the name must end in .onnx; save writes {others} files")
@@ -69,7 +69,7 @@ def export(target: Location, description: Description, parameters: NDArray[Any])
 
 
 def load(source: Location, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads a network's description and flat vectors from an NPZ or safetensors file, which may have any name.
+    """Reads a network's description, parameters and moments from an NPZ or safetensors file, which may have any name.
 
     `own` contains the formulas that users wrote and that the network may use.
 

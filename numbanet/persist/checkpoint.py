@@ -150,7 +150,7 @@ class CheckpointFile:
         self._check_epochs(settings, description.training["history"], len(description.training["epoch"]))
 
     def _check_epochs(self, settings: Settings, history: dict[str, list[float]], finished: int) -> None:
-        """Raises ValueError if more than `epochs` epochs are finished, or if the schedule's rates for them have changed."""
+        """Raises ValueError if more than `epochs` epochs are finished, or if the schedule gives finished epochs other rates."""
         if finished > settings.epochs:
             raise ValueError(
                 f"{self.path} contains {checks.count(finished, 'epoch')}, but epochs={settings.epochs}: pass "
@@ -176,8 +176,9 @@ def conditions(
 ) -> dict[str, Any]:
     """Returns the arguments and data that must not change if a training run is to resume with bit-identical results.
 
-    The result maps argument names of `Network.fit` to JSON values. Each array is represented by its shape and a checksum.
-    Functions are not compared: the result contains the names of metrics and schedules that are functions, but not their code.
+    The result maps argument names of `Network.fit` to JSON values. In place of an array, the result contains its shape and a
+    checksum. Functions are not compared: the result contains the names of metrics and schedules that are functions, but not
+    their code.
 
     Parameters
     ----------
@@ -190,8 +191,8 @@ def conditions(
     validation : Data, optional
         The validation samples.
     sharded : bool
-        True if each process has its own samples. If `sharded` is True, each array is represented only by the shape of a row,
-        which is the same in all processes.
+        True if each process has its own samples. If `sharded` is True, the result contains only the shape of one row of each
+        array, because this shape is the same in all processes.
     """
     look = _columns if sharded else _shape_and_checksum
     arrays = data if isinstance(data, Data) else (None, None, None)
@@ -212,7 +213,7 @@ def conditions(
 
 
 def _shown(value: Any) -> str:
-    """Returns a condition's value for an error message. Strings appear without quotes: most are the repr of an object."""
+    """Returns an argument's value for an error message; a string, which is usually the repr of an object, without quotes."""
     return value if isinstance(value, str) else checks.shown(value)
 
 

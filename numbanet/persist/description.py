@@ -44,8 +44,9 @@ class Description:
     step : int
         Number of steps (updates of the parameters) that the optimizer has made.
     training : dict, optional
-        State of a checkpoint (see `numbanet.persist.checkpoint`): the conditions, the history and the best epoch of the
-        training run. The file contains the numbers of the history as an array, because as JSON they would take more space.
+        State of a checkpoint (see `numbanet.persist.checkpoint`): the conditions (arguments and data that must not change), the
+        history and the best epoch of the training run. The file contains the numbers of the history as an array, because as
+        JSON they would take more space.
     table : Encoding, optional
         Encoding of the table on which the network was trained.
     columns : tuple of str, optional
@@ -62,7 +63,7 @@ class Description:
 
     @property
     def vectors(self) -> tuple[str, ...]:
-        """The names of the flat vectors that a file with this description contains; the first name is "parameters"."""
+        """The names of the flat vectors in a file with this description; the first name is always "parameters"."""
         moments = ("moment_1", "moment_2")[: self.optimizer.rule().moments if self.step else 0]
         best = ("best",) if self.training and self.training["best_epoch"] is not None else ()
         return ("parameters", *moments, *best)
@@ -111,7 +112,7 @@ class Description:
         Raises
         ------
         ValueError, TypeError, LookupError, AttributeError
-            The dict or the array is invalid.
+            `entries` or `history` is invalid.
         NeedsMoreError
             The network uses a formula that `own` does not contain.
         """

@@ -1,4 +1,4 @@
-"""Converts a model to the content of a file (a description and flat vectors), and restores a model from this content."""
+"""Converts a model to the content of a file, a description and flat vectors of numbers, and restores a model from them."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def vectors_of(snapshot: Snapshot) -> dict[str, np.ndarray]:
 
 
 def restore(model: Model, description: Description, vectors: dict[str, np.ndarray]) -> None:
-    """Restores a model from the description and the flat vectors of a file with the same topology."""
+    """Gives a model the state that was read from the file of a model with the same topology."""
     model.engine.write(vectors["parameters"])
     model.reset(description.optimizer)
     if description.step:

@@ -17,7 +17,7 @@ COMPRESSED_LIMIT = 1 << 24
 
 
 def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes the description and the flat vectors of a network to an open file, in NPZ format."""
+    """Writes a network's description and flat vectors (such as the parameters) to an open file, in NPZ format."""
     arrays: dict[str, Any] = {"description": np.frombuffer(json.dumps(description.to_dict()).encode(), np.uint8)}
     if (history := description.history) is not None:
         arrays[HISTORY] = history
@@ -26,9 +26,9 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads a network's description and flat vectors from an open NPZ file; raises an exception if the file is invalid.
+    """Reads a network's description and flat vectors (such as the parameters) from an open NPZ file.
 
-    `own` contains the formulas that users wrote and that the network may use.
+    Raises an exception if the file is invalid. `own` contains the formulas that users wrote and that the network may use.
     """
     with opened_archive(file) as archive:
         members = {info.filename: info for info in archive.infolist()}

@@ -61,7 +61,7 @@ class Graph:
         return self.node("Cast", [value], output, to=np.dtype(dtype))
 
     def renamed(self, names: dict[str, str]) -> "Graph":
-        """Returns a copy with renamed values; if another value has the new name already, the other value gets underscores."""
+        """Returns a copy of the graph with renamed values; a value that already has one of the new names gets underscores."""
         taken = set(names.values())
 
         def new(name: str) -> str:
@@ -180,7 +180,10 @@ def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtyp
 
 
 def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    """Returns a dict from the words for a missing value that are not in `codes` to `fill`, or {} if `fill` is None."""
+    """Returns a dict that maps each word for a missing value, except the words in `codes`, to `fill`.
+
+    If `fill` is None, the dict is empty.
+    """
     return {} if fill is None else dict.fromkeys(sorted(words - codes.keys()), fill)
 
 

@@ -1,7 +1,7 @@
 """Writes and reads a network as a safetensors file: a JSON description in the header, and tensors layer1.w, layer1.b, ...
 
-The tensors of any flat vector other than the parameters, such as moment_1, are named moment_1.layer1.w, moment_1.layer1.b, ...
-Because the format safetensors has no checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
+The tensors of an optimizer's moments are named moment_1.layer1.w, moment_1.layer1.b, ... Because the format safetensors has no
+checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ LIMIT = 100_000_000 - 1_000_000  # the package reads headers of up to 100 MB; 1 
 
 
 def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes the description and the flat vectors of a network to an open file, in safetensors format."""
+    """Writes a network's description, parameters and moments to an open file, in safetensors format."""
     topology = description.topology
     tensors: dict[str, NDArray[Any]] = {}
     for vector, flat in vectors.items():
@@ -41,7 +41,9 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads a network's description and flat vectors from an open safetensors file; raises an exception for an invalid file.
+    """Reads a network's description, parameters and moments from an open safetensors file.
+
+    Raises an exception for an invalid file.
 
     `own` contains the formulas that users wrote and that the network may use.
     """
@@ -84,7 +86,7 @@ def _array(tensor: Tensor) -> NDArray[Any]:
 
 
 def _tensors(vector: str, topology: Topology) -> list[tuple[str, tuple[int, ...]]]:
-    """Returns the names and shapes of the tensors that form a flat vector, in the order in which the vector contains them."""
+    """Returns the names and shapes of the tensors that form a vector such as "parameters", in the order in the vector."""
     prefix = "" if vector == "parameters" else f"{vector}."
     tensors = []
     for l, (n_in, n_out) in enumerate(topology.layers, start=1):

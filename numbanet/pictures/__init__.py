@@ -1,4 +1,7 @@
-"""Pictures, drawn with matplotlib (the extra `plot`). Each function draws on `ax` or on a new figure, and returns the Axes."""
+"""Draws pictures with matplotlib (the extra `plot`).
+
+A function with the parameter `ax` draws on these Axes or, without `ax`, on a new figure, and returns the Axes.
+"""
 
 import importlib.util
 

@@ -20,11 +20,13 @@ from numbanet.pictures import style
 from numbanet.pictures.labels import are_texts, class_numbers, indices_of
 from numbanet.pictures.page import POINT, SMALLEST
 from numbanet.pictures.placing import size_in_mm, size_of, without_formulas
+from numbanet.pictures.space import cut, label
 
 GRID = 300  # the number of points along each axis
 LEADING, SPACE = 1.65, 3.6  # of the legend: the height of a line, and the width of a marker and of spaces, per font size
 MOST_COVERED = 0.12  # the largest part of the Axes that a legend may cover
 AROUND_NAME, DEEPER = 0.8, 5  # the space around the name of a region, in mm; the steps of the search for the best place
+LOW = 200.0  # the height of a picture below which the label of the colours has two lines, in points
 FAINT = 0.6  # the opacity of a regression surface, on which the points of the samples have the full colours
 
 
@@ -64,8 +66,8 @@ def decision_boundary(
     Raises
     ------
     ValueError, TypeError
-        The network does not have 2 inputs, the network has several outputs that are not classes, or `Network.evaluate` does not
-        accept x and y, or the number of names is not the number of classes.
+        The network does not have 2 inputs, or has several outputs that are not classes; `Network.evaluate` does not accept x
+        and y; or the number of names is not the number of classes.
     """
     n_in, n_out = network.sizes[0], network.sizes[-1]
     if n_in != 2:
@@ -90,9 +92,12 @@ def decision_boundary(
     plane = np.stack(np.meshgrid(x_1, x_2), axis=-1)
     y_hat = network.predict(plane.reshape(-1, 2)).reshape(GRID, GRID, n_out)
     columns = [f"{shortened(feature.name)} (encoded)" for feature in network.table.features] if network.table else []
-    x_label, y_label = columns if len(columns) == 2 else ("$x_1$", "$x_2$")
-    ax.set(xlabel=x_label, ylabel=y_label, xlim=x_1[[0, -1]], ylim=x_2[[0, -1]])
+    ax.set(xlim=x_1[[0, -1]], ylim=x_2[[0, -1]])
     style.calm(ax)
+    if len(columns) == 2:
+        label(ax, columns[0], columns[1])
+    else:
+        ax.set(xlabel="$x_1$", ylabel="$x_2$")
     if classes is None:
         _surface(ax, (x_1, x_2), y_hat[..., 0], samples, None if targets is None else targets.reshape(-1))
     else:
@@ -128,7 +133,7 @@ def _areas(
 ) -> tuple[NDArray[np.integer], dict[int, Artist]]:
     """Draws the regions of the classes, and the boundaries between the regions.
 
-    Returns the class at each point of the grid, and, for each class with a region, a rectangle in the colour of the region.
+    Returns the class at each point of the grid, and, for each class with a region, a rectangle of its colour for the legend.
     """
     theme = style.theme(ax)
     x_1, x_2 = axes
@@ -148,7 +153,7 @@ def _areas(
 def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> dict[int, Artist]:
     """Draws the samples x of shape (n, 2), with a marker and a colour for each class.
 
-    Returns the lines by class; the key of samples without a class is the number of classes.
+    Returns a dict that maps each class index to the plotted points; without labels, the only key is the number of classes.
     """
     theme = style.theme(ax)
     if labels is None:
@@ -164,8 +169,8 @@ def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[
 def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     """Writes a legend inside the Axes if it covers only a small part of them and no layout engine makes room beside the Axes.
 
-    If the legend does not fit inside the Axes, it is at the right of the Axes, which become narrower. If the legend would need
-    more than half of the width, its letters are smaller, and, if necessary, it ends with the number of names that it omits.
+    If the legend does not fit inside the Axes, it is placed at the right of the Axes, which become narrower. If the legend
+    would need more than half of the width, it has smaller letters and, if necessary, omits names and ends with their number.
     """
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
     width, height = size_in_mm(ax)
@@ -173,6 +178,8 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     points, rows, columns, wide = style.LABEL_POINTS, 1, 1, 0.0
     for points in (style.LABEL_POINTS, SMALLEST):
         rows = max(1, int(height / (LEADING * points * POINT)))
+        if points == SMALLEST:
+            names = [cut(name, points, width / POINT / 2 - SPACE * points) for name in names]
         columns = -(-len(names) // rows)
         wide = (
             max(size_of(without_formulas(name), points)[0] for name in [*names, f"and {len(names)} more"])
@@ -197,7 +204,7 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
 
 
 def _written(legend: Legend) -> None:
-    """Lets the legend show the letter $ of names, which would otherwise begin a formula."""
+    """Lets the legend show dollar signs in names, which matplotlib would otherwise read as the limits of formulas."""
     for text in legend.get_texts():
         text.set_parse_math(False)
 
@@ -254,10 +261,11 @@ def _surface(
     ax.contour(x_1, x_2, y_hat, levels[1:-1], colors=theme.ink, linewidths=0.4, alpha=0.5)
     inside: dict[str, Any] = {"c": theme.ink} if y is None else {"c": y, "cmap": surface.cmap, "norm": surface.norm}
     ax.scatter(*x.T, s=30, edgecolors=theme.paper, linewidths=0.6, **inside)
-    label = r"$\hat y$" if y is None else r"$\hat y$ (area, in paler colours), $y$ (points)"
-    bar = ax.figure.colorbar(surface, ax=ax, ticks=levels[1:-1:2], spacing="proportional")
-    bar.set_label(label, color=theme.ink)
+    is_low = style.room(ax)[1] < LOW
+    parts = [r"$\hat y$"] if y is None else [rf"$\hat y$ (area, {'paler' if is_low else 'in paler colours'})", "$y$ (points)"]
+    bar = ax.figure.colorbar(surface, ax=ax, ticks=levels[1 : -1 : 6 if is_low else 2], spacing="proportional")
+    style.calm_bar(ax, bar)
+    bar.set_label((",\n" if is_low else ", ").join(parts))
     if y is not None:
         surface.set_alpha(FAINT)  # after the colour bar, which keeps the full colours
     bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)

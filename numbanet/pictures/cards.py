@@ -10,12 +10,15 @@ from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
 from numbanet.pages.rows import Row, Symbol, mathtext
-from numbanet.pictures.curves import START, STEPS, Curve, curve
+from numbanet.pictures.curve import Curve
+from numbanet.pictures.curves import curve
+from numbanet.pictures.descents import START, STEPS
 from numbanet.pictures.page import SMALLEST, Block, Line, Page, extent, line, wrapped
 from numbanet.pictures.panels import LABEL, LABEL_GAP, draw_comparison, draw_panel
 
 PANEL_LEFT, PANEL_RIGHT = 6.4, 3.2  # the widths of the ticks of a panel, and of the label of its x axis
 PANEL_ABOVE, PANEL_BELOW, LOWEST_PANEL = 3.6, 4.2, 12.0  # the heights of the y label, of the ticks, and of a panel
+LOWEST_UNDER = 14.0  # the height of a panel under the formulas, which has no other space
 LOWEST_COMPARISON = 24.0  # the height of the panel that compares the update rules
 STEEPEST = 2.4  # the largest height of a panel, divided by its width
 INDENT, LEADING, BETWEEN_ROWS, MOST_SPREAD, BELOW_CARD = 2.2, 0.6, 1.0, 1.8, 1.6
@@ -23,7 +26,7 @@ SECTION, TITLE, FORMULA, SYMBOL, WORDS = 9.6, 9.0, 10.0, 9.0, 7.5
 BAND = 6.0  # the height of the band behind a heading
 HEADING = BAND + 2.2
 SPACE_BETWEEN = 2.0  # between a title and the words behind it
-INDENT_BROKEN = 3.0  # the indentation of the second line of a formula, and of the lines after it
+INDENT_BROKEN = 2.0  # the indentation of the second line of a formula, and of the lines after it
 # A formula with two cases, such as "$a = 0$ for $z \\leq 0$; $z$ for $z > 0$".
 CASES = re.compile(r"\$(.*= )?([^$]*)\$ for \$([^$]*)\$; \$([^$]*)\$ for \$([^$]*)\$")
 NO_MARKS = str.maketrans("", "", "`—")
@@ -66,7 +69,7 @@ def draw_symbol(page: Page, symbol: Symbol, x: float, y: float) -> None:
 
 
 def remark(row: Row, width: float) -> Block:
-    """Returns the block of the formula that a loop computes in place of the formula of the sheet."""
+    """Returns a block with the formula `row.computed_as`, which a loop computes instead of the sheet's formula."""
     lines = _formula_lines(row.computed_as, width - INDENT)
     lines.append(line((row.scalar or row.loop).partition(".")[2], SMALLEST, family="monospace", tone="grey"))
     height = _height(lines)
@@ -79,12 +82,12 @@ def remark(row: Row, width: float) -> Block:
 
 
 def files_of(rows: list[Row]) -> list[str]:
-    """Returns the names of the files that contain the loops of the rows, in the order of the rows."""
+    """Returns the names of the files that contain the loops of the formulas in `rows`, in the order of `rows`."""
     return [f"{name}.py" for name in dict.fromkeys(row.loop.partition(".")[0] for row in rows)]
 
 
 def groups(rows: list[Row]) -> list[list[Row]]:
-    """Divides rows into groups; each row with a title begins a new group."""
+    """Divides rows of docs/sheet.md (formulas) into groups; each row with a title begins a new group."""
     divided: list[list[Row]] = []
     for row in rows:
         if row.title or not divided:
@@ -94,7 +97,7 @@ def groups(rows: list[Row]) -> list[list[Row]]:
 
 
 def card(rows: list[Row], width: float, panel_width: float) -> Block:
-    """Returns the block of a group of rows: formulas and function names on the left, curves in a panel on the right."""
+    """Returns the block of a group of formulas: formulas and function names on the left, curves in a panel on the right."""
     curves = _distinct_curves(rows)
     room = width - INDENT - (PANEL_LEFT + panel_width + PANEL_RIGHT if curves else 0.0)
     keys = list(curves)
@@ -106,13 +109,15 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
     parts = [_lines_of(row, room) for row in rows]
     tops = np.cumsum([_height(title) + (BETWEEN_ROWS if title else 0.0), *(_height(lines) + BETWEEN_ROWS for lines in parts)])
     content = lowest = float(tops[-1]) - BETWEEN_ROWS
+    panel_top = _panel_top(parts, tops, room)
+    is_under = panel_top > PANEL_ABOVE
     if curves:
-        lowest = max(lowest, _panel_top(parts, tops, room) + LOWEST_PANEL + PANEL_BELOW)
+        lowest = max(lowest, panel_top + (LOWEST_UNDER if is_under else LOWEST_PANEL) + PANEL_BELOW)
 
     def draw(page: Page, x: float, y: float, height: float) -> None:
         _draw_lines(page, title, x, y)
         spare = (height - BELOW_CARD - content) / len(tops)
-        spread = np.clip(spare, 0.0, MOST_SPREAD) * (np.arange(len(tops)) + bool(title))
+        spread = np.clip(spare, 0.0, 0.0 if is_under else MOST_SPREAD) * (np.arange(len(tops)) + bool(title))
         for row, lines, top in zip(rows, parts, tops + spread, strict=False):
             key = row[3:5]
             colour = page.theme.colour(keys.index(key)) if key in curves else page.theme.faint
@@ -120,7 +125,6 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
             _draw_lines(page, lines, x + INDENT, y + top)
         if curves:
             left = x + width - panel_width - PANEL_RIGHT
-            panel_top = _panel_top(parts, tops + spread, room)
             panel_height = min(height - panel_top - BELOW_CARD - PANEL_BELOW, STEEPEST * panel_width)
             label = max(extent(drawn.x_label)[0] for drawn in curves.values()) * LABEL + LABEL_GAP
             inner_width = panel_width + PANEL_RIGHT - max(PANEL_RIGHT, label)
@@ -132,7 +136,7 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
 
 
 def comparison(width: float) -> Block:
-    """Returns a block of the sheet: a panel with a curve for each update rule, the loss after each step."""
+    """Returns a block of the sheet: a panel with one curve for each update rule, which shows the loss after each step."""
     note = (
         f"{STEPS} steps from $w = {START}$. The $\\eta$ of each rule is the smallest multiple of 0.05 with which the last loss "
         "is less than 0.01 above the minimum."
@@ -149,17 +153,17 @@ def comparison(width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """Returns the curves of a group of rows, by the pair of names (scalar, loop); rows with the same pair share a curve."""
+    """Returns the curves of a group of formulas, by the names (scalar, loop) of the functions; equal names share a curve."""
     curves = {row[3:5]: curve(row) for row in rows}
     return {key: drawn for key, drawn in curves.items() if drawn}
 
 
 def _panel_top(parts: list[list[Line]], tops: NDArray[np.float64], room: float) -> float:
-    """Returns the top of the panel: below all formulas that do not fit beside the panel, with space for the y label."""
+    """Returns the y coordinate of the panel's top, below all formulas that are too wide to stand beside the panel."""
     top = 0.0
     for lines, y in zip(parts, tops, strict=False):
         for number, drawn in enumerate(lines, start=1):
-            if "$" in drawn.text and extent(drawn.text)[0] * drawn.size > room:
+            if "$" in drawn.text and extent(drawn.text)[0] * drawn.size + drawn.options.get("indent", 0.0) > room:
                 top = float(y) + _height(lines[:number])
     return top + PANEL_ABOVE
 
@@ -169,7 +173,7 @@ def _height(lines: list[Line]) -> float:
 
 
 def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
-    """Draws lines from top to bottom; the option "tone" of a line names a colour of the theme."""
+    """Draws lines of text from top to bottom; the option "tone" of a line names a colour of the theme."""
     for drawn in lines:
         options = dict(drawn.options)
         colour = getattr(page.theme, options.pop("tone", "ink"))
@@ -178,10 +182,10 @@ def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
 
 
 def _title_lines(title: str, note: str, room: float, first_room: float) -> list[Line]:
-    """Returns the title of a card, the source of the formula, and a note about its curves.
+    """Returns the lines with the title of a card, the source of the formula, and a note about the curves.
 
-    The first line is above the panel, and may have the width `first_room`. The first line also contains the source of the
-    formula, if the source fits into the line.
+    The first line of the title is above the panel, and may be as wide as `first_room`. The first line also contains the source
+    of the formula, if the source fits into the line.
     """
     match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
     words, reference = match.groups("") if match else (title, "")
@@ -198,12 +202,12 @@ def _title_lines(title: str, note: str, room: float, first_room: float) -> list[
 
 
 def _pieces(text: str) -> list[str]:
-    """Divides a text into pieces that begin at each word, but does not divide formulas between dollar signs."""
+    """Divides a text into words with their spaces; a formula between dollar signs is never divided."""
     return re.findall(r"(?:\$[^$]*\$|[^\s$])+ ?", text)
 
 
 def _lines_of(row: Row, room: float) -> list[Line]:
-    """Returns the lines of a row: the formula with the words before and after it, and the names of the functions."""
+    """Returns the lines of text for a row: the formula with the words before and after it, and the names of its functions."""
     names = [name.partition(".")[2] for name in (row.scalar, row.loop) if name]
     code = [f"{name} · " for name in names[:-1]] + names[-1:]
     lines = _formula_lines(row.formula or row.computed_as, room)
@@ -230,9 +234,9 @@ def _broken(text: str, room: float) -> list[Line]:
 
 
 def _cases_or_terms(text: str, room: float) -> list[str]:
-    """Returns one part of a formula: two cases with a brace, or, if the part is wider than `room`, several parts.
+    """Returns a part of a formula: two cases with a brace or, if the part is wider than `room`, several pieces.
 
-    The several parts are a formula and its condition, or the terms of a sum.
+    A part that is too wide is divided into a formula and its condition, or into the terms of a sum.
     """
     if match := CASES.fullmatch(text):
         return [_with_brace(*match.groups(""))]
@@ -244,7 +248,7 @@ def _cases_or_terms(text: str, room: float) -> list[str]:
 
 
 def _terms(formula: str) -> list[str]:
-    """Divides a formula before each plus outside parentheses and braces, but also before a plus inside square brackets."""
+    """Divides a formula before each plus sign that is not inside parentheses or braces; square brackets have no influence."""
     depth, ends = 0, [1]
     for at, letter in enumerate(formula):
         depth += (letter in "({") - (letter in ")}")

@@ -4,7 +4,6 @@ The example for softmax is a layer of three neurons. z_1 varies along the curve,
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +12,9 @@ from numbanet import equations
 from numbanet.engines.topology import ACTIVATIONS
 from numbanet.formulas import BEYOND_ACTIVATIONS, BEYOND_LOSSES
 from numbanet.pages.rows import Row
-from numbanet.pictures.functions import activation_of, d_activation_of, grid, softmax_columns, softmax_of
-
-EPSILON = 0.1  # larger than the default, so that the slope of leaky_relu is visible
-Z = grid(-4, 4, 81)
-JUMP = np.nan  # a point that separates two pieces of a curve
-
-
-class Curve(NamedTuple):
-    """A curve y over x, and the names that are written at its line.
-
-    `names` has one name, or one for each piece of the curve. `ground` contains the values of a second curve at the points Z,
-    which is drawn in grey behind the first curve, and `ground_name` is its name.
-    """
-
-    x_label: str
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    names: tuple[str, ...]
-    note: str = ""  # the constants of the example, such as the target
-    eta: str = ""  # the learning rate of an update rule
-    ground: NDArray[np.float64] | None = None
-    ground_name: str = ""
-    marker: str = ""
+from numbanet.pictures.curve import EPSILON, JUMP, Curve, Z
+from numbanet.pictures.descents import DESCENTS, TANGENTS
+from numbanet.pictures.functions import activation_of, d_activation_of, softmax_columns, softmax_of
 
 
 def curve(row: Row) -> Curve | None:
@@ -166,7 +145,7 @@ def _cce() -> Curve:
 
 
 def _log_sum() -> Curve:
-    """Returns the curve of the loss cce if the target is the class with the largest z; this loss is log(1 + others)."""
+    """Returns the curve of the loss cce if the target is the class with the largest z: log(sum_j e^(z_j - max z))."""
     z, loss = softmax_columns(Z), np.empty(Z.size)
     equations.cce_loss(1, np.eye(3)[z.argmax(axis=1)], z, *_z_max_and_others(), loss)
     return Curve("$z_1$", Z, loss, (r"$\log(1 + \mathrm{others})$",), SOFTMAX)
@@ -208,123 +187,6 @@ def _softmax_logit_error() -> Curve:
     return Curve("$z_1$", Z, delta[:, 0], (r"$\delta_1$, BCE",), CLASS_1)
 
 
-# Gradients: tangents to the loss curve of one sigmoid neuron with the loss BCE, for four samples
-
-X = np.array([[-2.0], [-0.5], [0.5], [2.0]])
-Y = np.array([[0.0], [1.0], [0.0], [1.0]])
-
-
-def _neuron_loss(w: float, b: float) -> float:
-    z, loss = np.empty_like(X), np.empty(len(X))
-    equations.forward_sum(X, np.array([[w]]), np.array([b]), z)
-    equations.bce_from_z_loss(len(X), Y, z, loss)
-    return loss.sum()
-
-
-def _neuron_gradients(w: float, b: float) -> tuple[float, float]:
-    z, a, delta = np.empty_like(X), np.empty_like(X), np.empty_like(X)
-    dw, db = np.empty((1, 1)), np.empty(1)
-    equations.forward_sum(X, np.array([[w]]), np.array([b]), z)
-    equations.activation(equations.SIGMOID, EPSILON, z, a)
-    equations.short_error(len(X), Y, a, delta)
-    equations.weight_gradient(X, delta, dw)
-    equations.bias_gradient(delta, db)
-    return dw.item(), db.item()
-
-
-def _tangents(
-    variable: str, name: str, loss: Callable[[float], float], slope: Callable[[float], float], x_label: str = "$w,b$"
-) -> Curve:
-    """Returns a curve of three pieces: short tangents to the loss curve at three points. `name` is the name of the slope."""
-    ground = np.array([loss(x) for x in Z])
-    pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
-    x, y = np.array(pieces).T
-    return Curve(x_label, x, y, (name,), "tangents", "", ground, f"$L({variable})$")
-
-
-def _weight_gradient() -> Curve:
-    return _tangents("w", r"$\partial L/\partial w$", lambda w: _neuron_loss(w, 0.5), lambda w: _neuron_gradients(w, 0.5)[0])
-
-
-def _bias_gradient() -> Curve:
-    return _tangents("b", r"$\partial L/\partial b$", lambda b: _neuron_loss(-1.0, b), lambda b: _neuron_gradients(-1.0, b)[1])
-
-
-# Backpropagation through a layer: one tanh neuron in layer l, two sigmoid neurons in layer l + 1, and the loss BCE
-
-W_NEXT = np.array([[1.8, -1.2]])
-Y_NEXT = np.array([[1.0, 1.0]])
-
-
-def _loss_behind(z_prev: float) -> float:
-    z, loss = np.empty((1, 2)), np.empty(1)
-    equations.forward_sum(activation_of("tanh", np.array([z_prev]), EPSILON)[np.newaxis], W_NEXT, np.zeros(2), z)
-    equations.bce_from_z_loss(1, Y_NEXT, z, loss)
-    return loss.item()
-
-
-def _delta_behind(z_prev_value: float) -> float:
-    z_prev = np.array([[z_prev_value]])
-    a_prev, delta_prev, z, a, delta = np.empty((1, 1)), np.empty((1, 1)), np.empty((1, 2)), np.empty((1, 2)), np.empty((1, 2))
-    equations.activation(equations.TANH, EPSILON, z_prev, a_prev)
-    equations.forward_sum(a_prev, W_NEXT, np.zeros(2), z)
-    equations.activation(equations.SIGMOID, EPSILON, z, a)
-    equations.short_error(1, Y_NEXT, a, delta)
-    equations.delta_recurrence(equations.TANH, EPSILON, W_NEXT, delta, z_prev, a_prev, delta_prev)
-    return delta_prev.item()
-
-
-def _delta_recurrence() -> Curve:
-    return _tangents("z", r"$\delta$", _loss_behind, _delta_behind, "$z$")
-
-
-# Gradient descent of the same sigmoid neuron, with constant b: all update rules have the same start and number of steps. The
-# eta of each rule is the smallest multiple of 0.05 with which the last loss is less than 0.01 above the minimum.
-
-START, STEPS = -3.6, 12
-MU, BETA_1, BETA_2, TINY = 0.6, 0.9, 0.999, 1e-8
-
-
-def _path(eta: float, constants: str, step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
-    """Returns the curve of the loss over w, with one point at the start and one after each update.
-
-    The function step(t, gradients, w) performs the update with the number t, counted from 1, with the learning rate eta. The
-    string `constants` describes the other constants of the rule.
-    """
-    w, path = np.array([START]), [START]
-    for t in range(1, STEPS + 1):
-        step(t, np.array(_neuron_gradients(w.item(), 0.5)[:1]), w)
-        path.append(w.item())
-    ground, heights = (np.array([_neuron_loss(x, 0.5) for x in places]) for places in (Z, path))
-    rate = rf"$\eta = {eta}$"
-    note = f"{STEPS} steps from $w = {START}$, {rate}{constants}"
-    return Curve("$w$", np.array(path), heights, (f"{STEPS} steps",), note, rate, ground, "$L$", "o")
-
-
-def _gradient_descent(eta: float = 0.65) -> Curve:
-    return _path(eta, "", lambda t, gradients, w: equations.gradient_descent(eta, gradients, w))
-
-
-def _momentum(eta: float = 0.25) -> Curve:
-    v = np.zeros(1)
-    return _path(eta, rf", $\mu = {MU}$", lambda t, gradients, w: equations.momentum(eta, MU, gradients, v, w))
-
-
-def _nesterov(eta: float = 0.25) -> Curve:
-    v = np.zeros(1)
-    return _path(eta, rf", $\mu = {MU}$", lambda t, gradients, w: equations.nesterov(eta, MU, gradients, v, w))
-
-
-def _adam(eta: float = 0.4) -> Curve:
-    m, v = np.zeros(1), np.zeros(1)
-
-    def step(t: int, gradients: NDArray[np.float64], w: NDArray[np.float64]) -> None:
-        scale = np.sqrt(1 - BETA_2**t)
-        equations.adam(eta * scale / (1 - BETA_1**t), 1 - BETA_1, 1 - BETA_2, TINY * scale, gradients, m, v, w)
-
-    return _path(eta, rf", $\beta_1 = {BETA_1}$, $\beta_2 = {BETA_2}$", step)
-
-
 # Activations and losses that are not on the sheet: the scalar functions compute the curves
 
 
@@ -336,14 +198,15 @@ def _more_activation(name: str) -> Callable[[], Curve]:
 def _more_d_activation(name: str) -> Callable[[], Curve]:
     phi, d_phi = getattr(equations, name), getattr(equations, f"d_{name}")
     needs_z = BEYOND_ACTIVATIONS[name].needs_z
-    return lambda: Curve("$z$", Z, np.array([d_phi(z if needs_z else phi(z)) for z in Z]), ("$da/dz$",))
+    curve_name = "$da/dz = a$" if name == "exponential" else "$da/dz$"
+    return lambda: Curve("$z$", Z, np.array([d_phi(z if needs_z else phi(z)) for z in Z]), (curve_name,))
 
 
 LOWEST = {"poisson": 0.3}  # the smallest y_hat of the curve of a loss, if it differs from the default -2
 
 
 def _more_loss(name: str, curve_name: str) -> Callable[[], Curve]:
-    """Returns a function that makes the curve of the loss of one output, or of its derivative, for y = 1 and n = 1."""
+    """Returns a function that computes the curve of a loss, or of the derivative of a loss, for one output, y = 1 and n = 1."""
     function, jump = getattr(equations, name), [np.nextafter(1, 0), 1.0, np.nextafter(1, 2)]
     y_hat = np.sort([*np.linspace(LOWEST.get(name.removeprefix("d_"), -2.0), 4, 120), *jump])
 
@@ -356,13 +219,6 @@ def _more_loss(name: str, curve_name: str) -> Callable[[], Curve]:
 
 ELEMENTWISE = [name for name in ACTIVATIONS if name != "softmax"]
 
-# The functions that compute the courses of the update rules.
-DESCENTS: dict[tuple[str | None, str], Callable[..., Curve]] = {
-    ("descend", "gradient_descent"): _gradient_descent,
-    ("velocity_after", "momentum"): _momentum,
-    ("nesterov_gradient", "nesterov"): _nesterov,
-    ("adam_gradient", "adam"): _adam,
-}
 # The functions that compute the curves, by the names of the scalar function and of the loop in a row of docs/sheet.md.
 CURVES: dict[tuple[str | None, str], Callable[..., Curve]] = {
     ("weighted_input", "forward_sum"): _neuron_sum,
@@ -389,9 +245,7 @@ CURVES: dict[tuple[str | None, str], Callable[..., Curve]] = {
     ("error_term", "activation_error"): _activation_error,
     ("d_softmax", "softmax_error"): _softmax_error,
     ("d_softmax_logit", "softmax_logit_error"): _softmax_logit_error,
-    ("d_weight", "weight_gradient"): _weight_gradient,
-    ("d_bias", "bias_gradient"): _bias_gradient,
-    ("weighted_error", "delta_recurrence"): _delta_recurrence,
+    **TANGENTS,
     **DESCENTS,
     **{(name, "activation"): _more_activation(name) for name in BEYOND_ACTIVATIONS},
     **{(f"d_{name}", "d_activation"): _more_d_activation(name) for name in BEYOND_ACTIVATIONS},

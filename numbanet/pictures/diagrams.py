@@ -12,8 +12,10 @@ from numbanet import checks, equations, inputs
 from numbanet.network import Network
 from numbanet.pictures import style
 from numbanet.pictures.functions import activation_of, grid
+from numbanet.pictures.space import leave_out_texts, wrapped
 
 SMALLEST = 7.0  # the smallest font size, in points
+LEGEND = ("a line is a weight, a thicker line is larger", "the colour in a circle is the bias")
 SYMBOLS = {
     "identity": "z",
     "sigmoid": r"\sigma(z)",
@@ -34,8 +36,8 @@ def neuron_diagram(
 ) -> Axes:
     """Draws a neuron with its inputs, weights, sum and activation.
 
-    If x, w and b are given, the diagram shows their values, and the values of z and a that the compiled loops compute. If none
-    of them is given, the diagram shows symbols.
+    If x, w and b are given, the diagram shows their values, and the values of z and a that the compiled loops compute. If x, w
+    and b are not given, the diagram shows symbols.
 
     Parameters
     ----------
@@ -72,11 +74,12 @@ def neuron_diagram(
         raise ValueError("neuron_diagram needs x, w and b together, or none of them")
     ax = style.axes(ax, size)
     _draw_neuron(ax, neuron, activation, epsilon, style.shrink(ax, size))
+    leave_out_texts(ax)
     return ax
 
 
 def points(size: float, scale: float) -> float:
-    """Returns the font size in a diagram that is drawn smaller by the factor `scale`; the size stays legible."""
+    """Returns the font size `size` multiplied by the factor `scale` of a diagram, but at least the smallest legible size."""
     return max(SMALLEST, size * scale)
 
 
@@ -239,7 +242,7 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     most = checks.integer("most", most, 3)
     parameters, columns = network.parameters(), _columns(network.sizes, most)
     tallest = max(column.heights[0] - column.heights[-1] for column in columns)
-    size = 1.2 + 0.34 * columns[-1].x, 1.9 + 0.34 * max(tallest, 2)
+    size = 1.2 + 0.34 * columns[-1].x, 2.2 + 0.34 * max(tallest, 2)
     ax = style.axes(ax, size)
     scale, theme = style.shrink(ax, size), style.theme(ax)
     style.blank(ax)
@@ -256,10 +259,10 @@ def network_diagram(network: Network, *, most: int = 12, ax: Axes | None = None)
     key, centre = floor - 2.4, columns[-1].x / 2
     ax.text(centre - 0.2, key, "positive", ha="right", va="center", size=points(9, scale), color=theme.positive, weight="bold")
     ax.text(centre + 0.2, key, "negative", ha="left", va="center", size=points(9, scale), color=theme.negative, weight="bold")
-    ax.text(
-        centre, key - 0.6, "weights: lines; biases: filling", ha="center", va="top", size=points(8, scale), color=theme.grey
-    )
-    ax.set(xlim=(-1.6, columns[-1].x + 1.6), ylim=(key - 1.4, ceiling + 0.9))
+    words = wrapped(LEGEND[0], points(8, scale), 0.95 * style.room(ax)[0]) + "\n" + LEGEND[1]
+    ax.text(centre, key - 0.6, words, ha="center", va="top", size=points(8, scale), color=theme.grey, linespacing=1.4)
+    ax.set(xlim=(-1.6, columns[-1].x + 1.6), ylim=(key - 2.2, ceiling + 0.9))
+    leave_out_texts(ax)
     return ax
 
 

@@ -68,7 +68,7 @@ def _written(figure: Figure, kind: str, title: str) -> bytes:
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """Returns a figure as an SVG drawing with text that can be selected. The letters of a formula are in reading order."""
+    """Returns a figure as an SVG drawing with selectable text; the letters of a formula are in reading order."""
     svg = re.sub(r"\n *", "\n", _written(figure, "svg", title).decode())
     svg = re.sub(r"(font-family: '[^']*')[^;\"]*", r"\1", svg)  # without matplotlib's list of similar fonts
     svg = re.sub(r"(?:<tspan [^\n]*\n)+", lambda match: "".join(sorted(match[0].splitlines(True), key=_left)), svg)
@@ -81,12 +81,12 @@ def _left(tspan: str) -> float:
 
 
 def _with_fonts(svg: str) -> str:
-    """Returns the drawing with embedded fonts, reduced to its letters, so that every browser draws the same page."""
+    """Returns the drawing with the letters of its fonts embedded, so that every browser draws the same page."""
     return svg.replace("</style>", f"{_font_faces(svg)}</style>", 1)
 
 
 def _font_faces(text: str) -> str:
-    """Returns CSS that contains, for each font of the texts of SVG drawings, the letters that the texts need."""
+    """Returns CSS that embeds the fonts of the SVG drawings in `text`; of each font, only the letters that the drawings use."""
     letters: dict[tuple[str, str, str], set[str]] = {}
     for style, words in re.findall(r'<t(?:ext|span) [^>]*style="([^"]*)"[^>]*>([^<]+)<', text):
         declarations = dict(re.findall(r"font-(family|style|weight): ([^;]+)", style))
@@ -96,7 +96,7 @@ def _font_faces(text: str) -> str:
 
 
 def _font_face(family: str, style: str, weight: str, letters: str) -> str:
-    """Returns the CSS rule with the given letters of a font."""
+    """Returns the CSS rule that embeds the given letters of a font."""
     options = subset.Options(flavor="woff", layout_features=[], hinting=False, name_IDs=[])
     described: dict[str, Any] = {"family": family, "style": style, "weight": weight}
     font = TTFont(findfont(FontProperties(**described), fallback_to_default=False), recalcTimestamp=False)

@@ -8,6 +8,7 @@ from numbanet import checks, equations
 from numbanet.engines.topology import ACTIVATIONS, ALL_ACTIVATIONS
 from numbanet.formulas import BEYOND_ACTIVATIONS, Activation
 from numbanet.pictures import style
+from numbanet.pictures.space import cut
 
 SOFTMAX_OTHERS = (1.0, 0.0)  # the constant z_2 and z_3 in a picture of softmax as a function of z_1
 
@@ -96,9 +97,13 @@ def activation_function(name: str | Activation, *, epsilon: float = 0.01, ax: Ax
     ax.axvline(0, color=theme.faint, lw=0.8, zorder=0)
     ax.set(xlim=(-4, 4), xlabel=f"$z{index}$")
     title, constants = (name.name, "") if isinstance(name, Activation) else (name, CONSTANTS.get(name, ""))
-    ax.set_title(title + constants.format(epsilon=epsilon), loc="left", color=theme.ink, size=11)
     style.calm(ax)
+    points = style.points_of(ax)
+    size = points + 2 * (points == style.LABEL_POINTS)
+    if isinstance(name, Activation):
+        title = cut(title, size, 0.7 * style.room(ax)[0])
+    ax.set_title(title + constants.format(epsilon=epsilon), loc="left", color=theme.ink, size=size)
     top = f"\\partial a{index}" if index else "da"
     bottom = f"\\partial z{index}" if index else "dz"
-    style.label_ends(ax, [(function, f"$a{index}$"), (derivative, f"${top}/{bottom}$")], 11)
+    style.label_ends(ax, [(function, f"$a{index}$"), (derivative, f"${top}/{bottom}$")], size)
     return ax

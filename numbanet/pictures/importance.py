@@ -16,13 +16,13 @@ SCORES = {"accuracy": "accuracy", "r2": "R²"}
 
 
 def importance(found: Importances, samples: int, shape: tuple[int, int] | None) -> str:
-    """Draws and lists the decrease in the score if the values of a column are permuted.
+    """Draws and lists, for each column, how much the score decreases if the values of the column are permuted.
 
     Parameters
     ----------
     found : Importances
     samples : int
-        The number of samples of the report, of which some or all were used for the measurement.
+        The number of samples in the report; the importance was measured on all or on some of these samples.
     shape : (int, int), optional
         The height and the width of the samples, if they are images.
     """
@@ -41,7 +41,7 @@ def importance(found: Importances, samples: int, shape: tuple[int, int] | None) 
         parts.append(
             paragraph(
                 f"{reason}, when {len(found.names):,} of the {columns} were measured. The columns with large weights and "
-                f"widely spread values were measured first. Left out are {listing(found.left_out)}."
+                f"widely spread values were measured first. The measurement left out {listing(found.left_out)}."
             )
         )
     if found.names:

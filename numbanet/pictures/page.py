@@ -89,7 +89,7 @@ def wrapped(pieces: list[str], size: float, room: float, **options: Any) -> list
 
 
 def stack(page: Page, blocks: list[Block], x: float, y: float, bottom: float) -> None:
-    """Draws the blocks of a column from top to bottom. The blocks that stretch fill the column, as evenly as possible.
+    """Draws the blocks of a column from top to bottom; blocks that stretch fill the column, with equal heights if possible.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def stack(page: Page, blocks: list[Block], x: float, y: float, bottom: float) ->
     room = bottom - y - sum(block.height for block in blocks if not block.stretches)
     elastic = sorted(block.height for block in blocks if block.stretches)
     if sum(elastic) > room:
-        raise ValueError(f"docs/sheet.md has too many formulas: a column of the drawing lacks {sum(elastic) - room:.0f} mm")
+        raise ValueError(f"docs/sheet.md has too many formulas: a column of the sheet is {sum(elastic) - room:.0f} mm too high")
     while elastic and elastic[-1] * len(elastic) > room:  # the highest block is higher than its share
         room -= elastic.pop()
     share = room / max(len(elastic), 1)

@@ -7,16 +7,18 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from numbanet.pictures import style
-from numbanet.pictures.curves import DESCENTS, Curve, Z
+from numbanet.pictures.curve import Curve, Z
+from numbanet.pictures.descents import DESCENTS
 from numbanet.pictures.page import SMALLEST
 from numbanet.pictures.placing import Box, Surroundings, dense, in_mm, place, size_in_mm, size_of
 
 LABEL, LABEL_GAP = SMALLEST + 0.5, 1.0  # the font size of the labels of axes; the distance between the x axis and its label
+DASHES = (3.0, 3.0)  # of a curve that lies on an equal curve, which is visible in the gaps
 LEGEND_LEADING = 3.1  # the distance between the names of the update rules, in mm
 
 
 def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
-    """Draws the curves of a group of formulas on the same Axes; the keys (scalar, loop) become the ids of the lines."""
+    """Draws the curves of a group of formulas on the Axes `ax`; the keys of `curves` become the ids of the lines in SVG."""
     theme = style.theme(ax)
     named: list[tuple[NDArray[np.float64], str, str]] = []  # points of a line or piece, name, colour
     for number, (key, drawn) in enumerate(curves.items()):
@@ -24,7 +26,10 @@ def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
         if drawn.ground is not None:
             (ground,) = ax.plot(Z, drawn.ground, color=theme.grey, lw=0.8, zorder=1)
             named.append((_points(ground), drawn.ground_name, theme.grey))
+        equals = any(np.array_equal(np.column_stack([drawn.x, drawn.y]), _points(line)) for line in ax.get_lines())
         (line,) = ax.plot(drawn.x, drawn.y, color=colour, marker=drawn.marker, lw=1.2, ms=2.2, zorder=3 - 0.1 * number)
+        if equals:
+            line.set(dashes=DASHES, zorder=3)
         line.set_gid("/".join(filter(None, key)))
         named += [(points, name, colour) for points, name in zip(_pieces(line, len(drawn.names)), drawn.names, strict=True)]
     first = next(iter(curves.values()))
@@ -56,7 +61,7 @@ def _points(line: Line2D) -> NDArray[np.float64]:
 
 
 def _pieces(line: Line2D, count: int) -> list[NDArray[np.float64]]:
-    """Divides the points of a line, which draws one curve per name, into `count` arrays of equal length, one per curve."""
+    """Divides the points of a line that consists of `count` curves of equal length into one array per curve."""
     return np.split(_points(line), count)
 
 

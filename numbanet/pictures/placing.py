@@ -1,7 +1,7 @@
 """Finds places for names beside curves. Lengths are in mm."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from numbanet.pictures.page import POINT, SMALLEST, extent
-from numbanet.pictures.style import LABEL_POINTS
+from numbanet.pictures.style import points_of
 
 GAPS, BORDER = (0.6, 1.6), 0.5  # the distances of a name from its line, and from the border of the panel
+LEADING = 1.3  # the height of a line of text with several lines, per height of the line
 CONFLICT = 20.0  # a place with a higher cost is on a line, on another name or beyond the border, or nearer to another line
 DIRECTIONS = np.array([(x, y) for x in (0, 1, -1) for y in (1, -1, 0) if x or y])
 FROM_POINT = (2.2, 4.0, 6.5, 9.5, 13.0, 18.0, 25.0)  # the distances of a name from its point
@@ -38,7 +39,7 @@ def size_of(name: str, points: float) -> NDArray[np.float64]:
 
 
 def without_formulas(name: str) -> str:
-    """Returns a name of the same width in which no letter $ begins a formula, for measuring."""
+    """Returns a name with S in place of each $, which would begin a formula; the width of the returned name is measured."""
     return name.replace("$", "S")
 
 
@@ -50,13 +51,13 @@ def dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Box(NamedTuple):
-    """A rectangle in mm that contains a name, or the corners (n, 2) of several rectangles."""
+    """A rectangle in mm in which a name is written; or several rectangles, with corners of shape (n, 2)."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
     def distance(self, points: NDArray[np.float64], most: float = 3.0) -> NDArray[np.float64]:
-        """Returns the distance between each rectangle and the nearest of the points, at most `most`."""
+        """Returns the distance between each rectangle and the nearest point; `most` replaces larger distances."""
         beyond = np.maximum(self.low[:, np.newaxis] - points, points - self.high[:, np.newaxis])
         return np.minimum(np.hypot(*np.maximum(beyond, 0.0).transpose(2, 0, 1)).min(axis=1), most)
 
@@ -66,7 +67,7 @@ class Box(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """The surroundings of a name, in mm from the lower left corner of its panel."""
+    """The lines and names that a new name must not cover, in mm from the lower left corner of the panel."""
 
     line: NDArray[np.float64]  # points on the line of the name
     others: NDArray[np.float64]  # points on all other lines
@@ -77,10 +78,10 @@ class Surroundings(NamedTuple):
 
 
 def place(size: NDArray[np.float64], around: Surroundings) -> Box:
-    """Returns the best rectangle of the given size beside a line.
+    """Returns the best rectangle of the given size for a name beside a line.
 
-    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The rectangle
-    lies as far as possible from other lines.
+    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The function
+    prefers rectangles that are far from other lines.
     """
     boxes, costs = _candidates(size, GAPS[0], around)
     if costs.min() > CONFLICT:
@@ -90,7 +91,7 @@ def place(size: NDArray[np.float64], around: Surroundings) -> Box:
 
 
 def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
-    """Returns rectangles at the distance `gap` from a line, and their costs, which are above CONFLICT for bad places."""
+    """Returns rectangles at the distance `gap` from a line, and a cost for each; costs above CONFLICT mean bad places."""
     points = around.line[:: max(1, len(around.line) // 40)]
     middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)
@@ -105,27 +106,29 @@ def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> 
     return boxes, costs
 
 
-def name_point(ax: Axes, point: tuple[float, float], name: str, lines: Sequence[Line2D], **options: Any) -> None:
+def name_point(ax: Axes, point: tuple[float, float], names: Sequence[str], lines: Sequence[Line2D], **options: Any) -> None:
     """Writes the name of a point of the Axes near the point: inside the Axes, and on none of the lines and texts of the Axes.
 
-    If the Axes are small, the letters are smaller. A thin line leads to a name that is not beside its point.
+    `names` contains the name in several forms. The first form that fits is written; if the Axes are small, with smaller
+    letters. A thin line leads to a name that is not beside its point. If no form fits, the point has no name.
     """
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that lengths are known
     panel, place = size_in_mm(ax), in_mm(ax, np.array([point]))
     drawn = np.concatenate([dense(in_mm(ax, np.array(line.get_xydata()))) for line in lines])
     extents = [(text.get_window_extent().get_points() - ax.get_window_extent().min) / ax.figure.dpi * 25.4 for text in ax.texts]
-    boxes, best, points = Box(place, place), 0, SMALLEST
-    for points in (LABEL_POINTS, SMALLEST):
-        size = size_of(name, points)
+    for name, points in product(names, (points_of(ax), SMALLEST)):
+        rows = name.split("\n")
+        size = np.array([max(size_of(row, points)[0] for row in rows), sum(size_of(row, points)[1] * LEADING for row in rows)])
         middles = np.concatenate([place + AROUND * (size / 2 + gap) for gap in FROM_POINT])
         boxes = Box(middles - size / 2, middles + size / 2)
         beyond = np.maximum(BORDER - boxes.low, 0.0) + np.maximum(boxes.high - panel + BORDER, 0.0)
         costs = 60.0 * beyond.sum(axis=1) + 100.0 * (boxes.distance(drawn) < 0.8) + boxes.distance(place, 2 * CONFLICT)
-        costs += sum(100.0 * boxes.overlap(Box(*corners), 0.3) for corners in extents)
+        with_leader = Box(np.minimum(boxes.low, place), np.maximum(boxes.high, place))
+        costs += sum(100.0 * with_leader.overlap(Box(*corners), 0.3) for corners in extents)
         best = int(costs.argmin())
         if costs[best] <= 2 * CONFLICT:
+            leader = {"arrowstyle": "-", "lw": 0.6, "color": options["color"], "shrinkA": 0.0, "shrinkB": 4.5}
+            shift = ((boxes.low + boxes.high) / 2 - place)[best] / POINT
+            ax.annotate(name, point, tuple(shift), textcoords="offset points", ha="center", va="center", size=points,
+                        arrowprops=leader if boxes.distance(place, CONFLICT)[best] > FAR else None, **options)  # fmt: skip
             break
-    leader = {"arrowstyle": "-", "lw": 0.6, "color": options["color"], "shrinkA": 0.0, "shrinkB": 4.5}
-    shift = ((boxes.low + boxes.high) / 2 - place)[best] / POINT
-    ax.annotate(name, point, tuple(shift), textcoords="offset points", ha="center", va="center", size=points,
-                arrowprops=leader if boxes.distance(place, CONFLICT)[best] > FAR else None, **options)  # fmt: skip

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from numbanet import checks, inputs
 from numbanet.pages import shortened
 from numbanet.pictures import style
-from numbanet.pictures.page import extent
-from numbanet.pictures.placing import without_formulas
+from numbanet.pictures.space import cut, label, rows_that_fit, width_of, wrapped
 
+NAME_SHARE = 0.4  # the largest part of the width that the names of columns take
+BAR_SHARE = 0.75  # the largest part of the height that the label of a colour bar takes
 LEAST_POINTS = 6.0  # the size of the smallest letters in the titles of images
 OPAQUE = 500  # the number of points above which points are transparent
 MOST_POINTS = 2000  # more points are drawn as an image, because each point of a vector graphic takes 100 bytes
@@ -52,9 +53,8 @@ def predicted_against_true(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", a
     look = {"s": 16, "color": style.theme(ax).colours[0], "alpha": opacity, "lw": 0, "rasterized": y.size > MOST_POINTS}
     ax.scatter(y, y_hat, **look, zorder=2)
     ax.set(xlim=ends, ylim=ends, aspect="equal")
-    ax.set_xlabel(style.label(f"true {shortened(name)}"), parse_math=False)
-    ax.set_ylabel(style.label(f"predicted {shortened(name)}"), parse_math=False)
     style.calm(ax)
+    label(ax, f"true {shortened(name)}", f"predicted {shortened(name)}")
     return ax
 
 
@@ -86,10 +86,9 @@ def residuals(y: ArrayLike, y_hat: ArrayLike, *, name: str = "y", ax: Axes | Non
     bins = int(np.clip(np.sqrt(y.size), 8, 40)) if np.ptp(errors) else 9  # the middle bar contains equal residuals
     ax.hist(errors, bins=bins, color=style.theme(ax).colours[0], alpha=0.75, edgecolor=style.theme(ax).paper, lw=0.6)
     ax.axvline(0, color=style.theme(ax).grey, lw=1, dashes=(4, 3))
-    ax.set_xlabel(style.label(f"predicted minus true {shortened(name)}"), parse_math=False)
-    ax.set_ylabel("samples")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     style.calm(ax)
+    label(ax, f"predicted minus true {shortened(name)}", "samples")
     return ax
 
 
@@ -110,7 +109,7 @@ def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *
     Parameters
     ----------
     x : array_like, (n, n_in)
-        The samples. Their inputs are the pixels of images, row by row.
+        The samples, each of which consists of the pixels of an image, row by row.
     shape : (int, int)
         The height and the width of the images.
     titles : list of str
@@ -137,13 +136,14 @@ def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *
     wide, tall = 1.1, 1.1 * height / width + 0.4  # the distances between images, if an image has the width 1
     size = 1.55 * columns, 1.55 * rows * tall / wide
     ax = style.axes(ax, size)
-    theme, widest = style.theme(ax), max(extent(without_formulas(line))[0] for title in titles for line in title.split("\n"))
-    room = style.shrink(ax, size) * size[0] * 25.4 / columns
-    points = float(np.clip(0.95 * room / widest, LEAST_POINTS, style.LABEL_POINTS - 1)) if widest else LEAST_POINTS
+    theme, widest = style.theme(ax), max(width_of(line, 1) for title in titles for line in title.split("\n"))
+    room = 0.95 * style.shrink(ax, size) * size[0] * 72 / columns
+    points = float(np.clip(room / widest, LEAST_POINTS, style.LABEL_POINTS - 1)) if widest else LEAST_POINTS
     for s, (sample, title) in enumerate(zip(values, titles, strict=True)):
         left, top = wide * (s % columns), -tall * (s // columns)
         ax.imshow(sample.reshape(height, width), cmap="gray_r", extent=(left, left + 1, top - height / width, top))
         ax.add_patch(Rectangle((left, top - height / width), 1, height / width, fill=False, ec=theme.grey, lw=0.6))
+        title = "\n".join(cut(line, points, room) for line in title.split("\n"))
         ax.text(left, top + 0.05, title, size=points, va="bottom", color=theme.ink, parse_math=False)
     style.blank(ax)
     ax.set(xlim=(-0.02, wide * columns), ylim=(0.4 - tall * rows, 0.4))
@@ -165,7 +165,8 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
     Parameters
     ----------
     names : list of str
-        The names of the columns, from top to bottom.
+        The names of the columns, from top to bottom. If the Axes are too low for all names to be legible, the drawing shows the
+        most important columns, the most important at the top, and the number of the other columns.
     drops : array_like, (columns, repeats)
         For each column, the decrease in the score with each permutation of the column.
     score : str
@@ -189,16 +190,32 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
             f"drops must have shape ({len(names)}, repeats), because there are {len(names)} names, not {values.shape}"
         )
     ax = style.axes(ax, (6.4, 0.9 + 0.27 * len(names)))
-    places = np.arange(len(names))
-    ax.barh(places, values.mean(axis=1), height=0.62, color=style.theme(ax).colours[0], alpha=0.75)
-    means, deviations = values.mean(axis=1), values.std(axis=1)
-    ax.hlines(places, means - deviations, means + deviations, color=style.theme(ax).ink, lw=1.2)
-    ax.axvline(0, color=style.theme(ax).grey, lw=1)
-    ax.set_yticks(places, list(map(shortened, names)), parse_math=False)
-    ax.set(xlabel=f"decrease in {score} ± one standard deviation", ylim=(len(names) - 0.4, -0.6))
     style.calm(ax)
+    text = f"decrease in {score} ± one standard deviation"
+    label(ax, text, "")
+    means, deviations = values.mean(axis=1), values.std(axis=1)
+    points = style.points_of(ax)
+    shown = _most_important(means, rows_that_fit(ax, points))
+    more = len(names) - shown.size
+    labels = [cut(str(names[k]), points, NAME_SHARE * style.room(ax)[0]) for k in shown] + [f"and {more:,} more"] * (more > 0)
+    places = np.arange(shown.size)
+    ax.barh(places, means[shown], height=0.62, color=style.theme(ax).colours[0], alpha=0.75)
+    ends = means[shown] - deviations[shown], means[shown] + deviations[shown]
+    ax.hlines(places, *ends, color=style.theme(ax).ink, lw=1.2)
+    ax.axvline(0, color=style.theme(ax).grey, lw=1)
+    ax.set_yticks(np.arange(len(labels)), labels, parse_math=False)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
+    label(ax, text, "")  # again, because the names have moved the Axes
     return ax
+
+
+def _most_important(means: NDArray[np.floating], most: int) -> NDArray[np.intp]:
+    """Returns the indices of the columns to draw: of all columns in order or, if they do not fit, of the most important ones.
+
+    If `most` columns do not include all, one row remains for the number of the others.
+    """
+    return np.arange(means.size) if means.size <= most else np.argsort(-means, kind="stable")[: max(1, most - 1)]
 
 
 def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "score", ax: Axes | None = None) -> Axes:
@@ -224,7 +241,7 @@ def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "
     Raises
     ------
     ValueError, TypeError
-        shape is not a pair of integers, or does not fit the number of pixels, or no pixel is a number.
+        shape is not a pair of integers, or does not fit the number of pixels; or drops contains no finite number.
     """
     height, width = image_shape(shape)
     values = inputs.real_array("drops", drops).astype(np.float64)
@@ -239,14 +256,16 @@ def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "
     colours = LinearSegmentedColormap.from_list("importance", stops).with_extremes(bad=(*to_rgba(theme.grey)[:3], 0.4))
     ends = (0.5, width + 0.5, height + 0.5, 0.5)
     image = ax.imshow(np.ma.masked_invalid(values).reshape(height, width), colours, vmin=-limit, vmax=limit, extent=ends)
-    ax.set(xlabel="column of pixels", ylabel="row of pixels")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(6, integer=True))
     style.calm(ax)
     ax.spines[:].set(visible=True, color=theme.grey)
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
     bar.outline.set_edgecolor(theme.grey)
-    bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)
+    style.calm_bar(ax, bar)
+    points, most = float(bar.ax.yaxis.label.get_fontsize()), BAR_SHARE * style.room(ax)[1]
+    text = wrapped(f"mean decrease in {score}", points, most, 2)
     missing = "\n(grey: not measured)" if np.isnan(values).any() else ""
-    bar.set_label(f"mean decrease in {score}{missing}", color=theme.ink)
+    bar.set_label(text + missing)
+    label(ax, "column of pixels", "row of pixels")
     return ax

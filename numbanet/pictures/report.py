@@ -30,6 +30,7 @@ def report(
     *,
     history: History | None = None,
     metrics: Iterable[str | Metric] = (),
+    data: str | None = None,
     samples: str = "samples",
     total: int | None = None,
     shape: tuple[int, int] | None = None,
@@ -46,7 +47,7 @@ def report(
     Parameters
     ----------
     path : path or binary file object
-        The file to write. Its name must end in .html.
+        The HTML file to write, whose name must end in .html or .htm.
     network : Network
         The trained network.
     x : Table, DataFrame or array_like (n, n_in)
@@ -58,15 +59,17 @@ def report(
         The history that `Network.fit` returned; without a history, the report has no learning curves.
     metrics : list of str or callable
         Further metrics, as for `Network.evaluate`.
+    data : str, optional
+        The name of the data, for the title of the report. By default, if x is a table, the name of the target and of the file.
     samples : str
         The words with which the report names the samples, such as "held-out rows".
     total : int, optional
-        The number of all samples, if x is a part of them. By default, if x is a table that was taken from the rows of a larger
-        table, the number of these rows.
+        The number of all samples, if x is a part of them. By default, if x is a table that consists of some rows of a larger
+        table, `total` is the number of rows of the larger table.
     shape : (int, int), optional
-        The height and the width of the samples, if they are images. The report then shows the samples with the largest errors
-        and the importance of the pixels as images. By default, `shape` is the shape of the images in a table that was read from
-        a file of images.
+        The height and the width of the samples, if they are images. With `shape`, the report shows the samples with the largest
+        errors and the importance of the pixels as images. By default, `shape` is the shape of the images in a table that was
+        read from a file of images.
     settings : dict, optional
         Settings of the training by name, such as the number of epochs. The report lists the settings.
     command : str, optional
@@ -111,8 +114,10 @@ def report(
         Section("repeat", "Repeat", sections.repeat(command)),
     ]
     title = "Evaluation report" if history is None else "Training report"
-    if table is not None and encoding is not None:
-        title += f": {encoding.target.name} of {PurePath(table.source).name}"
+    if data is None and table is not None and encoding is not None:
+        data = f"{encoding.target.name} of {PurePath(table.source).name}"
+    if data is not None:
+        title += f": {data}"
     write_report(path, title, f"{line(values, unit)}, on {measured}", parts)
 
 

@@ -21,10 +21,13 @@ from numbanet.pictures.labels import classified
 from numbanet.pictures.page import POINT, extent
 from numbanet.pictures.placing import name_point
 from numbanet.pictures.predictions import image_shape
+from numbanet.pictures.space import cut, label, wrapped
 from numbanet.training.history import History
 
 TITLE_POINTS = 10
-NARROW = 220.0  # the height of a confusion matrix below which the label of the y axis has two lines, in points
+CLASS_LABELS = ("predicted class", "true class (each row: 100 %)")
+NAME_SHARE = 0.45  # the largest part of the width, and of the height, that the names of classes take
+LEAST_SIDE = 70.0  # the smallest side of a confusion matrix with the label of its axis, in points
 LEAST_POINTS = 5.0  # the size of the smallest letters in a cell of a confusion matrix
 
 
@@ -63,18 +66,20 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     colours = style.theme(ax).colours
     named = ((metric, "training", colours[0]), (f"val_{metric}", "validation", colours[1]))
     lines = [_draw_curve(ax, history, *each) for each in named if each[0] in history.history]
-    ax.set(xlabel="epoch", xlim=(history.epoch[0], history.epoch[-1]) if len(history.epoch) > 1 else None)
+    ax.set(xlim=(history.epoch[0], history.epoch[-1]) if len(history.epoch) > 1 else None)
     if len(history.epoch) == 1:
         ax.set_xticks(history.epoch)
     else:
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    ax.set_ylabel(style.label(metric.replace("_", " ")))
     style.calm(ax)
+    points = style.points_of(ax)
     if not any(np.isfinite(line.get_ydata()).any() for line, _ in lines):
         ax.set_yticks([])
-        ax.text(0.5, 0.5, f"no finite {metric}", transform=ax.transAxes, ha="center", color=style.theme(ax).ink)
+        text = wrapped(f"no finite {metric}", points, 0.6 * style.room(ax)[0])
+        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=style.theme(ax).ink, size=points)
     ax.margins(y=0.12)
-    style.label_ends(ax, lines)
+    label(ax, "epoch", metric.replace("_", " "))
+    style.label_ends(ax, [(line, wrapped(name, points, 0.3 * style.room(ax)[0])) for line, name in lines], points)
     _mark_best(ax, history, [line for line, _ in lines])
     return ax
 
@@ -83,7 +88,7 @@ def _draw_curve(ax: Axes, history: History, name: str, title: str, colour: str) 
     """Draws the finite values of a metric over the epochs, and returns the line and its name.
 
     A value between two values that are not finite is drawn as a point, because no line leads to it. If the last value is not
-    finite, the name of the line says how the values end.
+    finite, the returned name ends with this value, as in "loss, then nan".
     """
     values = np.array(history.history[name], float)
     finite = np.isfinite(values)
@@ -125,7 +130,7 @@ def save_curves(path: str | os.PathLike[str], history: History) -> None:
 def _mark_best(ax: Axes, history: History, lines: Sequence[Line2D]) -> None:
     """Marks an epoch with a ring on the validation curve, and writes the epoch and its value where they cover no curve.
 
-    With early stopping, the epoch is the best epoch; without early stopping, it is the epoch with the lowest validation loss.
+    With early stopping, the function marks the best epoch; without early stopping, the epoch with the lowest validation loss.
     """
     losses = np.array(history.history.get("val_loss", []), float)
     if len(lines) < 2 or not np.isfinite(losses).any():
@@ -136,8 +141,9 @@ def _mark_best(ax: Axes, history: History, lines: Sequence[Line2D]) -> None:
     if not np.isfinite(value):
         return
     ax.plot([epoch], [value], "o", ms=8, mfc=style.theme(ax).paper, mec=line.get_color(), mew=2, zorder=3, clip_on=False)
-    text = f"epoch {epoch} ({'lowest val_loss' if chosen is None else 'best'}): {value:.4g}"
-    name_point(ax, (epoch, value), text, lines, color=line.get_color())
+    what = "lowest val_loss" if chosen is None else "best"
+    names = f"epoch {epoch} ({what}): {value:.4g}", f"epoch {epoch}\n({what}):\n{value:.4g}", f"epoch {epoch}:\n{value:.4g}"
+    name_point(ax, (epoch, value), names, lines, color=line.get_color())
 
 
 def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
@@ -179,33 +185,44 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     theme = style.theme(ax)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(fractions, cmap=theme.shades, vmin=0, vmax=1, aspect="equal")
-    _name_classes(ax, classes)
-    ax.grid(which="minor", color=theme.faint, lw=0.8)
-    correct = f"{counts.trace()} of {counts.sum()} correct, {100 * counts.trace() / counts.sum():.1f} %"
-    ax.set(xlabel="predicted class", ylabel="true class (each row: 100 %)")
-    ax.set_title(correct, loc="left", size=10, color=theme.ink)
     style.calm(ax)
+    points = style.points_of(ax)
+    _name_classes(ax, classes, points)
+    ax.grid(which="minor", color=theme.faint, lw=0.8)
     ax.spines[:].set(visible=True, color=theme.faint)
     ax.tick_params(which="both", length=0)
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that the size of a cell is known
+    label(ax, *CLASS_LABELS)
+    _write_title(ax, f"{counts.trace()} of {counts.sum()} correct, {100 * counts.trace() / counts.sum():.1f} %")
     cell = ax.get_window_extent().width / ax.figure.dpi * 72 / len(counts)  # in points
-    if cell < 1.25 * style.LABEL_POINTS:
-        _name_classes(ax, classes, -(-int(1.25 * style.LABEL_POINTS) // int(cell)))
+    if cell < 1.25 * points:
+        _name_classes(ax, classes, points, -(-int(1.25 * points) // int(cell)))
     if not _write_counts(ax, counts, fractions, cell):
-        gap = " " if cell * len(counts) > NARROW else "\n"
-        ax.set_ylabel(f"true class{gap}(shade: share of the row)")
+        label(ax, CLASS_LABELS[0], "true class (shade: share of the row)")
     return ax
 
 
-def _name_classes(ax: Axes, classes: list[str], step: int = 1) -> None:
+def _write_title(ax: Axes, title: str) -> None:
+    """Writes a title at the left end of the Axes, in lines that end before the right end of the figure, and places the Axes."""
+    points = min(TITLE_POINTS, style.points_of(ax) + 1)
+    for _ in range(2):  # the second line of a title moves the Axes
+        ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+        space = (ax.figure.bbox.width - ax.get_window_extent().x0) / ax.figure.dpi * 72
+        ax.set_title(wrapped(title, points, 0.95 * space), loc="left", size=points, color=style.theme(ax).ink)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+
+
+def _name_classes(ax: Axes, classes: list[str], points: float, step: int = 1) -> None:
     """Writes the name of every class, or of the first of each `step` classes, beside its row and below its column."""
+    beside, below = (
+        [cut(name, points, min(NAME_SHARE * length, length - LEAST_SIDE)) for name in classes] for length in style.room(ax)
+    )
     ticks, longest = np.arange(0, len(classes), step), max(map(len, classes))
     turned: dict[str, Any] = {}
     if longest > 5 or step > 1:  # slanted names that are long would overlap
         upright = {"rotation": 90, "va": "center"} if longest > 10 or step > 1 else {"rotation": 40}
         turned = {"ha": "right", "rotation_mode": "anchor", **upright}
-    ax.set_xticks(ticks, classes[::step], parse_math=False, **turned)
-    ax.set_yticks(ticks, classes[::step], parse_math=False)
+    ax.set_xticks(ticks, below[::step], parse_math=False, **turned)
+    ax.set_yticks(ticks, beside[::step], parse_math=False)
     borders = np.arange(1, len(classes)) - 0.5
     ax.set_xticks(borders, minor=True)
     ax.set_yticks(borders, minor=True)
@@ -214,7 +231,7 @@ def _name_classes(ax: Axes, classes: list[str], step: int = 1) -> None:
 def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating], cell: float) -> bool:
     """Writes the number of samples and the fraction into each cell, as large as the cell allows; returns True if both fit.
 
-    `cell` is the side of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
+    `cell` is the side length of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
     """
     theme = style.theme(ax)
     fractions_as_text = {(i, j): _percent(float(fractions[i, j])) for i, j in np.argwhere(counts)}
@@ -308,5 +325,6 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     ticks = MaxNLocator(int(np.clip(high / ax.figure.dpi * 72 / (2 * style.LABEL_POINTS), 2, 8)))
     bar = ax.figure.colorbar(image, ax=ax, shrink=high / room.height, ticks=ticks, pad=0.02)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=theme.grey, labelcolor=theme.ink, labelsize=style.LABEL_POINTS)
+    style.calm_bar(ax, bar)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # the next drawing places the title and the bar finally
     return ax

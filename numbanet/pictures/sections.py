@@ -96,7 +96,7 @@ def _groups(features: Iterable[Any]) -> list[list[Any]]:
 
 
 def _encoded(group: list[Any]) -> list[str]:
-    """Returns the name, the kind, the encoding, the value that replaces missing values, and the number of inputs."""
+    """Describes columns that are encoded alike: name, kind, encoding, replacement for missing values, and number of inputs."""
     first, last = group[0], group[-1]
     name = first.name if first is last else f"{first.name} to {last.name}, {len(group):,} columns"
     if isinstance(first, Categorical):
@@ -144,7 +144,7 @@ def curves(network: Network, history: History) -> str:
 
 
 def _curve(history: History, name: str) -> str:
-    """Describes a learning curve for readers who do not see it."""
+    """Describes a learning curve in words, for readers who do not see the drawing."""
     texts = []
     for key, data in ((name, "on the training data"), (f"val_{name}", "on the validation data")):
         if key in history.history:
@@ -154,7 +154,7 @@ def _curve(history: History, name: str) -> str:
 
 
 def _epochs(history: History) -> dict[int, str]:
-    """Returns the words for the epochs that are listed, by the epoch's index, in ascending order."""
+    """Returns words such as "first" or "lowest val_loss" for the epochs that the report lists, by the index of the epoch."""
     last, losses = len(history) - 1, np.array(history.history.get("val_loss", []))
     kept = last if history.best_epoch is None else history.epoch.index(history.best_epoch)
     words: dict[int, list[str]] = {0: ["first"], last: []}
@@ -166,7 +166,7 @@ def _epochs(history: History) -> dict[int, str]:
 
 
 def _of_epoch(name: str, value: float) -> str:
-    """Returns a figure of an epoch as `fit` prints it; seconds have more digits."""
+    """Returns a value in the history as `fit` prints the value, but with three significant digits for seconds."""
     if name == "epoch":
         return str(value)
     return f"{value:.3g}" if name in ("learning_rate", "seconds") else figure(name, value)
@@ -205,13 +205,13 @@ def results(network: Network, values: Mapping[str, float], found: Predictions) -
 
 
 def _mean_as_prediction(found: NumberPredictions) -> str:
-    """Returns a sentence about the error if every prediction were the mean of the targets."""
+    """Returns a sentence about the rmse that a network would have if it predicted the mean of the targets for every sample."""
     mean, deviation = (checks.quantity(float(value)) for value in (found.truth.mean(), found.truth.std()))
     return f"For comparison: if every prediction were {mean}, the mean of these targets, the rmse would be {deviation}."
 
 
 def _class_as_prediction(found: ClassPredictions) -> str:
-    """Returns sentences about the number of correct predictions, and this number if every prediction were the same class."""
+    """Returns sentences with the number of correct predictions, and with this number if all predictions were the same class."""
     counts = np.bincount(found.truth)
     return (
         f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly. For comparison: if "
@@ -221,7 +221,7 @@ def _class_as_prediction(found: ClassPredictions) -> str:
 
 
 def _confusion(found: ClassPredictions) -> str:
-    """Returns the confusion matrix as a table; the shade of a cell shows its share of the samples of the true class."""
+    """Returns the confusion matrix as a table; a cell's shade shows its number divided by the sum of its row."""
     counts, names = confusion(found.truth, found.answer, len(found.names)), list(map(html.escape, found.names))
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     lines = []
@@ -263,7 +263,7 @@ def _residuals(found: NumberPredictions) -> list[list[str]]:
 
 
 def machine(network: Network, history: History | None) -> str:
-    """Lists the time of the training, the date, the versions and the machine."""
+    """Lists the duration of the training, the date, the versions and the machine."""
     facts: dict[str, str] = {}
     if history is not None and len(history):
         seconds = history["seconds"]

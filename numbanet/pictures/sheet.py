@@ -39,7 +39,9 @@ MORE_COLUMNS = 3  # on the third page, without the last column, which lists the 
 TALLEST = 55.0  # the mean height of the formulas on the third page is at most TALLEST
 WIDTH_BEYOND = (WIDTH - 2 * MARGIN - 3 * GUTTER) / 4  # the width of a column of the second page
 WIDTH_COMPUTED = 51.0  # the width of the last column of the third page
-WIDTH_MORE = (WIDTH - 2 * MARGIN - 3 * GUTTER - WIDTH_COMPUTED) / MORE_COLUMNS  # the width of the other three columns
+GUTTER_MORE = 4.0  # the distance of columns on the third page
+WIDTH_MORE = (WIDTH - 2 * MARGIN - 3 * GUTTER_MORE - WIDTH_COMPUTED) / MORE_COLUMNS  # the width of the other three columns
+PANEL_MORE = 13.9  # the width of a panel on the third page; the widest formulas fit beside it
 SYMBOLS_AT, SYMBOL_LEADING = (0.0, 103.0, 190.0), 4.6
 PAGES = 3
 
@@ -128,7 +130,7 @@ def _blocks(title: str, rows: list[Any], width: float, panel_width: float) -> li
     if title == "The neuron":
         blocks.append(diagram(lambda ax: neuron_diagram(activation="tanh", ax=ax), 27.0, width))
     if title == NETWORK:
-        blocks.append(diagram(lambda ax: network_diagram(_example(), ax=ax), 54.0, width))
+        blocks.append(diagram(lambda ax: network_diagram(_example(), ax=ax), 59.0, width))
     return blocks + [card(group, width, panel_width) for group in groups(rows)]
 
 
@@ -141,7 +143,7 @@ def _example() -> Network:
 
 
 def _draw_notation(page: Page, title: str, symbols: list[Symbol]) -> float:
-    """Draws the symbols at the foot of the page, column by column, and returns the y coordinate above them."""
+    """Draws the symbols at the foot of the page, column by column; returns the y coordinate of their upper edge."""
     lines = -(-len(symbols) // len(SYMBOLS_AT))
     y = HEIGHT - FOOT - BAND - 1.0 - lines * SYMBOL_LEADING
     heading(title, [], WIDTH - 2 * MARGIN).draw(page, MARGIN, y + 1.5, HEADING)
@@ -164,7 +166,7 @@ def _draw_second(page: Page) -> None:
         page,
         "Beyond the sheet",
         "Formulas that numbanet computes in addition to those of the original cheat sheet.\n"
-        "All optimizers take the same number of steps from the same start as gradient descent on the first page.",
+        "All optimizers take the same number of steps from the same start, down the same $L(w)$, as on the first page.",
     )
     by_title = dict(sections())
     bottom = _draw_notation(page, MORE_NOTATION, by_title[MORE_NOTATION])
@@ -177,7 +179,7 @@ def _draw_second(page: Page) -> None:
 
 
 def _blocks_beyond(title: str, by_title: dict[str, list[Any]]) -> list[Block]:
-    """Returns the blocks of a section of the second page."""
+    """Returns the blocks of one section of the sheet's second page."""
     if title == COMPARED:
         return [heading(title, [], WIDTH_BEYOND), comparison(WIDTH_BEYOND)]
     return _blocks(title, by_title[title], WIDTH_BEYOND, 20.0)
@@ -194,13 +196,13 @@ def _draw_third(page: Page) -> None:
         "The last column: formulas of all pages that loops compute in another form, which neither overflows nor loses digits.",
     )
     by_title = dict(sections())
-    rows, last = by_title[MORE], MARGIN + MORE_COLUMNS * (WIDTH_MORE + GUTTER)  # the left end of the last column
-    heading(MORE, ["beyond.py", *files_of(rows)], last - GUTTER - MARGIN).draw(page, MARGIN, HEAD, HEADING)
-    cards = [card(group, WIDTH_MORE, 15.0) for group in groups(rows)]
+    rows, last = by_title[MORE], MARGIN + MORE_COLUMNS * (WIDTH_MORE + GUTTER_MORE)  # the left end of the last column
+    heading(MORE, ["beyond.py", *files_of(rows)], last - GUTTER_MORE - MARGIN).draw(page, MARGIN, HEAD, HEADING)
+    cards = [card(group, WIDTH_MORE, PANEL_MORE) for group in groups(rows)]
     columns, top = _balanced(cards, HEIGHT - FOOT - HEAD - HEADING), HEAD + HEADING
     bottom = min(top + max(map(len, columns)) * TALLEST, HEIGHT - FOOT)
     for number, column in enumerate(columns):
-        stack(page, column, MARGIN + number * (WIDTH_MORE + GUTTER), top, bottom)
+        stack(page, column, MARGIN + number * (WIDTH_MORE + GUTTER_MORE), top, bottom)
     computed = [row for rows in by_title.values() for row in rows if isinstance(row, Row) and row.formula and row.computed_as]
     remarks = [heading(COMPUTED, [], WIDTH_COMPUTED), *(remark(row, WIDTH_COMPUTED) for row in computed)]
     stack(page, remarks, last, HEAD, HEIGHT - FOOT)

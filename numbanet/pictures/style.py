@@ -1,12 +1,12 @@
 """The common style of all pictures: colours that colour-blind readers can distinguish, plain axes, labels at curve ends."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib import patheffects, pyplot
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgba
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LABEL_POINTS = 9
-LINE_LETTERS = 32  # of a line of the label of an axis
+SMALL_POINTS = 7  # instead of LABEL_POINTS in a small picture
+SMALL = (200.0, 100.0)  # the width and height of a small picture, in points
 
 
 class Theme(NamedTuple):
@@ -86,9 +87,21 @@ def halo(ax: Axes) -> list[patheffects.AbstractPathEffect]:
     return [patheffects.withStroke(linewidth=2.5, foreground=theme(ax).paper)]
 
 
-def label(text: str) -> str:
-    """Returns the label of an axis, divided into lines if it is long."""
-    return textwrap.fill(text, LINE_LETTERS)
+def room(ax: Axes) -> tuple[float, float]:
+    """Returns the width and the height of the space that the Axes share with their labels, in points."""
+    width, height = (float(length) / ax.figure.dpi * 72 for length in ax.figure.bbox.size)
+    if (spec := ax.get_subplotspec()) is None:
+        return width, height
+    grid = spec.get_gridspec()
+    columns, rows = np.asarray(grid.get_width_ratios(), float), np.asarray(grid.get_height_ratios(), float)
+    in_columns, in_rows = columns[spec.colspan.start : spec.colspan.stop], rows[spec.rowspan.start : spec.rowspan.stop]
+    return width * in_columns.sum() / columns.sum(), height * in_rows.sum() / rows.sum()
+
+
+def points_of(ax: Axes) -> int:
+    """Returns the font size of the texts of a picture: LABEL_POINTS, or SMALL_POINTS if the picture is small."""
+    width, height = room(ax)
+    return SMALL_POINTS if width < SMALL[0] or height < SMALL[1] else LABEL_POINTS
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
@@ -108,9 +121,21 @@ def calm(ax: Axes) -> None:
     colours = theme(ax)
     ax.set_facecolor("none")
     ax.spines[["left", "bottom"]].set_color(colours.grey)
-    ax.tick_params(colors=colours.grey, labelcolor=colours.ink, labelsize=LABEL_POINTS)
-    ax.xaxis.label.set_color(colours.ink)
-    ax.yaxis.label.set_color(colours.ink)
+    ax.tick_params(which="both", colors=colours.grey, labelcolor=colours.ink, labelsize=points_of(ax))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_color(colours.ink)
+        axis.get_offset_text().set_fontsize(points_of(ax))
+        if points_of(ax) == SMALL_POINTS:
+            axis.label.set_fontsize(SMALL_POINTS)
+
+
+def calm_bar(ax: Axes, bar: Colorbar) -> None:
+    """Sets the colours and the font sizes of the labels of a colour bar, which belongs to the Axes."""
+    colours, label = theme(ax), bar.ax.yaxis.label
+    bar.ax.tick_params(colors=colours.grey, labelcolor=colours.ink, labelsize=points_of(ax))
+    label.set_color(colours.ink)
+    if points_of(ax) == SMALL_POINTS:
+        label.set_fontsize(SMALL_POINTS)
 
 
 def blank(ax: Axes) -> None:
@@ -119,7 +144,7 @@ def blank(ax: Axes) -> None:
     ax.set_aspect("equal")
 
 
-def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = LABEL_POINTS) -> None:
+def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float) -> None:
     """Writes the name of each curve at the curve's last finite point, in the curve's colour, and moves overlapping names apart.
 
     Parameters
@@ -137,12 +162,13 @@ def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float = L
     named = [(line, name, drawn[-1]) for (line, name), drawn in zip(curves, finite, strict=True) if len(drawn)]
     to_points = ax.transData + ax.transAxes.inverted()
     heights = np.array([to_points.transform(place)[1] * scale for _, _, place in named])
-    for (line, name, place), shift in zip(named, _apart(heights, 1.25 * points) - heights, strict=True):
+    lines = max((name.count("\n") + 1 for _, name in curves), default=1)
+    for (line, name, place), shift in zip(named, _apart(heights, 1.25 * points * lines) - heights, strict=True):
         ax.annotate(name, place, (7, shift), textcoords="offset points", va="center", size=points, color=line.get_color())
 
 
 def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Returns the heights in the same order, changed as little as necessary, so that any two are at least `least` apart."""
+    """Returns the heights in the same order, changed as little as necessary, so that any two differ by at least `least`."""
     order = np.argsort(heights, kind="stable")
     groups = []  # names that would touch each other form a group: [mean of the wanted heights, number of names]
     for height in heights[order]:

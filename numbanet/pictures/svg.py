@@ -1,4 +1,4 @@
-"""Pictures as SVG elements of an HTML page. The pictures' colours are CSS variables, so that the page can be light or dark."""
+"""Draws pictures as SVG elements of an HTML page, with CSS variables as colours, so that the page can be light or dark."""
 
 import html
 import io
@@ -36,8 +36,9 @@ IDENTIFIER = re.compile(r'( id="|xlink:href="#|url\(#)')
 def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
     """Returns a picture as an SVG element, with text that a reader can select.
 
-    On a dark page, the picture has the colours of the page. Pixels keep their colours. A picture with coloured pixels, such as
-    a confusion matrix, therefore has a white background on every page, except for pictures whose zero is transparent.
+    The picture takes the colours of the page, light or dark. A picture that contains coloured pixels, such as a confusion
+    matrix, keeps its own colours and a white background on every page, unless the colours of the pixels suit both light and
+    dark pages.
 
     Parameters
     ----------
@@ -71,7 +72,8 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
 def _in_css(colour: str) -> str:
     """Returns a colour such as "#0072b2" as CSS that depends on the colours of the page.
 
-    The colour of a bias is a mixture of the colour of its sign and of the neutral colour, which is the background of the page.
+    The colour of a bias in a network diagram, which lies between the colour of its sign and the background, becomes a mixture
+    of these two colours in CSS.
     """
     if colour.upper() in VARIABLES:
         return f"var(--{VARIABLES[colour.upper()]}, {colour})"

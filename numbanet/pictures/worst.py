@@ -31,11 +31,11 @@ class Samples(NamedTuple):
 
     @property
     def lines(self) -> Sequence[int] | None:
-        """The line of the file in which each sample begins, if the samples are rows of a file."""
+        """The number of the line of the file in which each sample begins; None if the samples are not rows of a file."""
         return None if self.table is None else self.table.lines
 
     def place(self, row: int) -> str:
-        """Returns the line or, without a file, the number of a sample, counted from 1."""
+        """Returns the line of the file in which a sample begins or, without a file, the sample's number, counted from 1."""
         return str(row + 1 if self.lines is None else self.lines[row])
 
     def values(self, names: Sequence[str], row: int) -> list[str]:

@@ -32,7 +32,8 @@ class Output(NamedTuple):
     exact : ndarray
         The exact values.
     magnitude : ndarray or None
-        The values whose ulp (unit in the last place) is the unit of the error; None for the exact values.
+        The values whose ulp (unit in the last place) is the unit of the error. If None, the unit is the ulp of the exact
+        values.
     bound : float
         The largest allowed error, in ulp.
     """
@@ -56,8 +57,8 @@ class Case(NamedTuple):
     outputs : list of Output
         The exact values of the loop's last arguments, which the loop writes.
     start : tuple of ndarray
-        The initial values of the last `len(start)` outputs, which the loop updates in place. The loop writes all other outputs
-        without reading them; they are initialised with 0.
+        The initial values of the last `len(start)` outputs, which the loop updates in place. The loop writes the other outputs
+        without reading them; these outputs are initialised with 0.
     """
 
     equation: str

@@ -60,7 +60,7 @@ def step(name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 def write(folder: str | os.PathLike[str]) -> list[Path]:
     """Writes the golden vectors of all networks to a folder, and returns the paths of the files.
 
-    A folder that does not exist is created.
+    If the folder does not exist, `write` creates the folder.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / f"{name}{suffix}" for name in NETWORKS for suffix in SUFFIXES]

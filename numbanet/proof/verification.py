@@ -104,7 +104,7 @@ def _rows(device: str) -> Iterator[Row]:
 
 
 def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[float, float]:
-    """Runs the loop of a case. Returns, for the output whose error is closest to its bound, the error in ulp and the bound."""
+    """Runs a case's loop on the CPU or GPU; returns error (in ulp) and bound of the output with the largest error / bound."""
     arguments = [loops.upload(value) if isinstance(value, np.ndarray) else value for value in case.inputs]
     outputs = [loops.upload(np.zeros(output.exact.shape, dtype)) for output in case.outputs]
     for place, start in enumerate(case.start, start=len(outputs) - len(case.start)):
@@ -131,8 +131,7 @@ def in_ulp(computed: NDArray[Any], exact: NDArray[Any], magnitude: NDArray[Any] 
 def _steps(device: str, kernels: str) -> Iterator[Row]:
     """Yields a `Row` of the verification table for each combination of a loss and an output layer's activation function.
 
-    The errors in a row are the largest errors over whole training steps, each with another activation function in the hidden
-    layer.
+    Each error in a row is the largest error over several training steps, one for each activation function of the hidden layer.
     """
     for loss in LOSSES:
         for output in ALLOWED_OUTPUTS.get(loss, tuple(ACTIVATIONS)):

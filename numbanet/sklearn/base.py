@@ -91,12 +91,13 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The error message names the argument or parameter. The
-            estimator is unchanged.
+            An argument, or a parameter of the estimator, is invalid; the error message names the invalid one. The estimator is
+            unchanged.
         DivergenceError
-            The loss is no longer finite. The network keeps the parameters of the last epoch with a finite loss. A
-            DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a finite score,
-            `fit` issues a ConvergenceWarning instead of this error, and restores the parameters of the best epoch.
+            The loss is no longer finite. After a DivergenceError, the network has the parameters of the last epoch with a
+            finite loss. A DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a
+            finite score, `fit` issues a ConvergenceWarning instead of raising DivergenceError, and restores the parameters of
+            the best epoch.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
@@ -141,7 +142,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Returns y as targets of the network. If `known` is False, also sets the numbers of outputs and classes from y."""
+        """Converts y to targets of the network; if `known` is False, also sets the numbers of outputs and classes."""
 
     @abstractmethod
     def _check_resumable(self, y: NDArray[Any]) -> None:

@@ -36,20 +36,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Optimizer. "sgd" is gradient descent with momentum. scikit-learn's "lbfgs" is not available.
     alpha : float
         Strength of the L2 penalty on the weights w. Biases are not penalised. The penalty adds alpha / (2 n) * sum of all w^2
-        to a batch's loss. Without sample weights, the n of this penalty is the number of samples in the batch. If `fit` gets
-        sample weights, the n of the penalty is the number of samples in the batch times the mean sample weight of all training
-        samples; in scikit-learn, n is instead the sum of the sample weights in the batch. With the solver "adamw", there is no
-        penalty; instead, alpha is the factor lambda of the weight decay w <- w - eta * lambda * w.
+        to the loss of a batch of n samples. If `fit` gets sample weights, the n of the penalty is the number of samples in the
+        batch times the mean sample weight of all training samples; in scikit-learn, n is then the sum of the sample weights in
+        the batch. With the solver "adamw", there is no penalty; instead, alpha is the factor lambda of the weight decay w <- w
+        - eta * lambda * w.
     batch_size : int or "auto"
         Number of samples per update; "auto" is 200. If there are fewer training samples than batch_size, each update uses all
         samples.
     learning_rate : {"constant", "invscaling", "adaptive"}
-        Learning rate schedule for the solver "sgd"; other solvers ignore the schedule. "constant" keeps `learning_rate_init`.
-        "invscaling" divides `learning_rate_init` by (t + 1)^power_t, where t is the number of samples seen before the epoch.
-        "adaptive" divides the learning rate by 5 each time that the loss (or with `early_stopping` the validation score) has
-        not improved for more than `n_iter_no_change` epochs; training stops instead if the learning rate is 1e-6 or less.
-        With momentum, each step multiplies the whole velocity by the current learning rate. In scikit-learn, in contrast, each
-        gradient in the velocity stays multiplied by the learning rate of the step that computed this gradient.
+        Learning rate schedule for the solver "sgd"; other solvers ignore the schedule. "constant" keeps the learning rate at
+        `learning_rate_init`. "invscaling" divides `learning_rate_init` by (t + 1)^power_t, where t is the number of samples
+        seen before the epoch. "adaptive" divides the learning rate by 5 each time that the loss (or with `early_stopping` the
+        validation score) has not improved for more than `n_iter_no_change` epochs; training stops instead if the learning rate
+        is 1e-6 or less. With momentum, each step multiplies the whole velocity by the current learning rate. In scikit-learn,
+        in contrast, each gradient in the velocity stays multiplied by the learning rate of the step that computed this
+        gradient.
     learning_rate_init : float
         Initial learning rate eta, positive.
     power_t : float
@@ -61,10 +62,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     random_state : int, RandomState or None
         Seed of the initial weights and biases, the validation split, shuffling and dropout. With the same random_state,
         numbanet and scikit-learn draw the same initial weights and biases, the same validation split, and the same order of the
-        samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit is sqrt(2 /
-        (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any other activation. If `fit` is
-        called again with `warm_start`, or `partial_fit` is called again, numbanet continues to draw from the same generator. In
-        contrast to numbanet, scikit-learn creates a new generator for each call if random_state is an integer.
+        samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit of the initial
+        weights and biases is sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any
+        other activation. If `fit` is called again with `warm_start`, or `partial_fit` is called again, numbanet continues to
+        draw from the same generator. In contrast to numbanet, scikit-learn creates a new generator for each call if
+        random_state is an integer.
     tol : float
         The smallest decrease of the loss that counts as an improvement. With `early_stopping`, `tol` is the smallest increase
         of the validation score that counts as an improvement.
@@ -125,9 +127,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Lowest loss of any epoch; None with `early_stopping`.
     loss_curve_ : list of float
         Loss of each epoch: the mean of the samples' losses, plus the L2 penalty of the weights at the start of the epoch. A
-        sample's loss is measured just before the update for its batch. In its `loss_curve_`, in contrast, scikit-learn adds the
-        L2 penalty of the weights at each batch, and limits the cross-entropy of a sample to 36 (in float64). Without early
-        stopping, scikit-learn may therefore stop training after a different number of epochs than numbanet.
+        sample's loss is measured just before the update for its batch. The `loss_curve_` of scikit-learn differs: it contains
+        the L2 penalty of the weights at each batch, and limits the cross-entropy of a sample to 36 (in float64). Without early
+        stopping, scikit-learn may stop training after a different number of epochs than numbanet, because its `loss_curve_`
+        differs.
     validation_scores_ : list of float or None
         Validation score after each epoch; None without validation data.
     best_validation_score_ : float or None
@@ -139,11 +142,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_iter_ : int
         Number of epochs in the last call to `fit`.
     t_ : int
-        Number of samples seen in training. Each sample counts once per epoch.
+        Number of samples seen in training: a sample that is used in ten epochs counts ten times.
     n_features_in_, n_outputs_, n_layers_ : int
         The number of inputs, the number of outputs, and the number of layers including the input layer.
     feature_names_in_ : ndarray (n_features_in_,)
-        Column names of X. The attribute exists only if X has column names.
+        Column names of X; the attribute `feature_names_in_` exists only if X has column names.
     out_activation_ : {"softmax", "logistic"}
         Activation of the output layer.
 
@@ -230,8 +233,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             As for `fit`. `partial_fit` does not scale the sample weights, because the mean sample weight over all calls is
             unknown.
         classes : array_like (n_classes,), optional
-            All class labels that occur in any call to `partial_fit`. The first call requires this argument, unless y is
-            multilabel.
+            All class labels that occur in any call to `partial_fit`. The first call of `partial_fit` requires `classes`, unless
+            y is multilabel.
 
         Returns
         -------
@@ -241,7 +244,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The error message names the argument or parameter.
+            An argument, or a parameter of the estimator, is invalid; the error message names the argument or parameter.
         """
         if isinstance(self.class_weight, str):
             raise ValueError(

@@ -11,12 +11,13 @@ from numbanet import inputs
 def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) -> Any:  # noqa: N803
     """Checks X and y with scikit-learn's `validate_data`, and has the same arguments and return values as that function.
 
-    In addition, X and y may be PyTorch tensors that require a gradient, are sparse, or have a dtype that NumPy lacks.
+    Unlike in scikit-learn's function, X and y may be PyTorch tensors that require a gradient, are sparse, or have a dtype that
+    NumPy lacks.
 
     Raises
     ------
     ValueError, TypeError
-        scikit-learn raises an error for X or y. If X is a DataFrame, the message names the invalid column.
+        scikit-learn raises an error for X or y; if X is a DataFrame, the error message names the invalid column.
     """
     X, y = inputs.without_tensors("X", X), inputs.without_tensors("y", y)
     try:

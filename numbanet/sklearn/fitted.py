@@ -46,7 +46,10 @@ class Fitted(BaseEstimator):
         return arrays
 
     def _parameters(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-        """Returns read-only copies of all weights and biases. (Writing to a copy would not change the network.)"""
+        """Returns copies of all weights and biases.
+
+        The copies are read-only, because writing to them would not change the network.
+        """
         parameters = self.network_.parameters()
         for array in (array for pair in parameters for array in pair):
             array.flags.writeable = False

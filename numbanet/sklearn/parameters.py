@@ -56,7 +56,7 @@ class Parameters:
         return 1.0
 
     def _check_parameters(self) -> None:
-        """Checks the parameters that `Network` and the optimizers do not check, or that have other names there."""
+        """Checks the parameters that `Network` and the optimizers do not check, or for which they use other names."""
         if isinstance(self.solver, str) and self.solver == "lbfgs":
             raise ValueError(
                 "solver='lbfgs' is not available in numbanet.sklearn: use 'adam', 'adamw' or 'sgd', or scikit-learn's own "
@@ -105,10 +105,10 @@ class Parameters:
             raise ValueError(f"learning_rate_init={self.learning_rate_init!r} is too small for {dtype}: pass a larger one")
 
     def _optimizer(self, batch_size: int, mean_weight: float) -> optimizers.Optimizer:
-        """Returns the solver as an optimizer for the network.
+        """Returns the optimizer of the network that the parameter `solver` names.
 
-        The L2 penalty, `clip_norm` and `epsilon` are multiplied by `_gradient_scale`, because the network's gradient is larger
-        than scikit-learn's gradient by this factor.
+        The L2 penalty, `clip_norm` and `epsilon` are multiplied by `_gradient_scale`, because the network's gradient is
+        `_gradient_scale` times scikit-learn's gradient.
         """
         scale = self._gradient_scale
         options: dict[str, Any] = {

@@ -109,7 +109,7 @@ class Progress(Callback):
     def network_rate(self, epoch: int) -> float:
         """Returns the network's learning rate.
 
-        With "invscaling", the network's learning rate depends on the number of samples seen so far.
+        If the estimator's parameter learning_rate is "invscaling", the rate depends on the number of samples seen so far.
         """
         estimator = self.estimator
         rate = estimator.learning_rate_init * estimator._rate_factor

@@ -26,12 +26,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     loss : {"squared_error", "poisson", "log_loss", "mae", "huber", "log_cosh", "quantile", "hinge"} or Loss
         "squared_error" is half the squared error. "poisson" is half the Poisson deviance for targets of at least 0; the output
-        activation is e^z. "log_loss" is the cross-entropy for targets in [0, 1]; the output activation is sigmoid. The other
-        names stand for the same losses as in `numbanet.Network`. A `Loss` is a loss function that you write, or a loss with a
-        parameter, such as `numbanet.Quantile(0.9)`. For all losses except "poisson" and "log_loss", the output activation is
-        identity. The reported loss is a sum over the outputs, averaged over all samples. The reported squared error is averaged
-        over the outputs, too. As in scikit-learn, however, the gradients are computed from the sum of the squared errors over
-        the outputs.
+        activation is e^z. "log_loss" is the cross-entropy for targets in [0, 1]; the output activation is sigmoid. The names
+        "mae", "huber", "log_cosh", "quantile" and "hinge" stand for the losses with these names in `numbanet.Network`. A `Loss`
+        is a loss function that you write, or a loss with a parameter, such as `numbanet.Quantile(0.9)`. For all losses except
+        "poisson" and "log_loss", the output activation is identity. The loss that the estimator reports is a sum over the
+        outputs, averaged over all samples; only "squared_error" is averaged over the outputs, too. The gradients of
+        "squared_error" are computed from the sum of the squared errors over the outputs, as in scikit-learn.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
 epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device, kernels
@@ -41,7 +41,7 @@ epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device
     ----------
     coefs_, intercepts_, network_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, history_, \
 n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
-        As for `MLPClassifier`. The score is the coefficient of determination R^2.
+        As for `MLPClassifier`. The validation score is the coefficient of determination R^2.
     out_activation_ : {"identity", "exp", "logistic"}
         Activation of the output layer.
 
@@ -122,7 +122,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Raises
         ------
         ValueError, TypeError
-            An argument, or a parameter of the estimator, is invalid. The error message names the argument or parameter.
+            An argument, or a parameter of the estimator, is invalid; the error message names the argument or parameter.
         """
         return self._partial_fit(X, y, sample_weight)
 
@@ -165,7 +165,7 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         """Returns the factor that converts the network's loss to scikit-learn's loss.
 
         For the squared error, the factor is 1 / (2 * n_outputs), because scikit-learn halves the squared error and averages it
-        over the outputs. For any other loss, the factor is 1.
+        over the outputs. For any loss other than the squared error, the factor is 1.
         """
         return 0.5 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 

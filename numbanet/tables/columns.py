@@ -90,7 +90,7 @@ class Numbers:
     array : ndarray, (n,)
         The values of the column.
     absent : ndarray of bool, (n,), optional
-        True for each missing value of `array`. NaN always counts as a missing value, too.
+        True for each missing value of `array`. Each NaN in `array` also counts as a missing value.
     """
 
     array: NDArray[Any]
@@ -198,7 +198,7 @@ class Table:
 
     @cached_property
     def values(self) -> dict[str, frozenset[str]]:
-        """The words for a missing value, such as NA, that are ordinary values in a column of strings, by column name.
+        """For each column of strings, by name, the words such as NA that are ordinary values there, and not missing values.
 
         A word such as NA is an ordinary value of a column of strings if the column contains no other word for a missing value,
         and if no column of numbers or of booleans contains this word. If the user listed the words for a missing value, none
@@ -229,7 +229,7 @@ class Table:
     def error(self, name: str, row: int | np.integer, message: str) -> ValueError:
         """Returns a ValueError about the cell in column `name` and row `row`.
 
-        Rows are counted from 0; in the message, from 1.
+        `row` counts from 0; the message counts rows from 1.
         """
         line = "" if self.lines is None else f" (line {self.lines[int(row)]})"
         return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {message}")

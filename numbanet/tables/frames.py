@@ -21,7 +21,7 @@ class Unreadable:
         self.reason = f"{reason}; or name the column in ignore"
 
     def take(self, rows: Any) -> "Unreadable":
-        """Returns the column itself, for any rows."""
+        """Returns the column unchanged, because its values cannot be read."""
         return self
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -88,7 +88,7 @@ def _parted(column: Any) -> tuple[NDArray[np.bool_], Any]:
 
 
 def _values(title: str, column: Any) -> NDArray[Any]:
-    """Returns a column without missing values as an array of numbers, booleans, dates, or objects (usually strings)."""
+    """Returns the values of a column that has no missing values, as numbers, booleans, dates, or objects (usually strings)."""
     values = foreign.as_array(title, column)
     if values.ndim != 1:
         raise ValueError(f"{title}: each row contains several values; make one column for each value")

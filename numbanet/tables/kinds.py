@@ -35,7 +35,7 @@ def kind_of(table: Table, name: str, of_target: bool = False) -> type[Numeric] |
     name : str
         Name of the column.
     of_target : bool
-        True if the column is the target. Only a target may contain a different string in every row.
+        True if the column is the target. Only the column of the target may contain a different string in every row.
 
     Raises
     ------

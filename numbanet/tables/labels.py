@@ -1,8 +1,9 @@
 """Finds and compares labels, which are the distinct values of a column of categories or classes.
 
 If all labels of a column are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all labels are
-true or false, in any capitalisation, they are compared as booleans. All other labels are compared as strings without blanks at
-their ends. If any label in a column is a code such as 007, all labels of the column are compared as strings.
+true or false, in any capitalisation, they are compared as booleans. Labels that are neither all numbers nor all booleans are
+compared as strings without blanks at their ends. If any label in a column is a code such as 007, all labels of the column are
+compared as strings.
 """
 
 import re
@@ -51,7 +52,7 @@ def labels_of(table: Table, name: str) -> tuple[str, ...]:
     """Returns the distinct labels of a column in alphabetical order, or in numerical order if all are numbers.
 
     If a label has several spellings, such as 1 and 1.0, the most frequent spelling is returned. If the table has a decimal
-    comma or a thousands separator, labels that are numbers are returned in Python's spelling.
+    comma or a thousands separator, labels that are numbers are returned with a decimal point and without thousands separators.
     """
     column = table.column(name)
     counts = Counter(column.strings)

@@ -50,19 +50,19 @@ def learn(
         The column to predict.
     task : {"classification", "regression"}, optional
         By default, the task is inferred from the target column. The task is classification if the target column contains
-        strings, booleans, or whole numbers with at most 20 distinct values that occur at least twice on average. For any other
-        numbers, the task is regression, and the target is standardised like a numeric column.
+        strings, booleans, or whole numbers with at most 20 distinct values that occur at least twice on average; otherwise, the
+        task is regression, and the target is standardised like a numeric column.
     categorical : list of str
         Names of columns to encode as categories even if they look like numbers, booleans or dates.
     ignore : list of str
         Names of columns to leave out.
     impute : {"mean", "median", "most-frequent"}, optional
         The statistic that replaces missing numbers. With `impute`, missing categories and booleans are always replaced by the
-        most frequent value; if several values are equally frequent, by the value that sorts first. By default, a missing value
-        raises ValueError.
+        most frequent value; if several values are equally frequent, by the value that sorts first. Without `impute`, a missing
+        value raises ValueError.
     rows : ndarray of int, optional
         Indices of the rows from which means, standard deviations and replacements are computed, such as the training rows; by
-        default, all rows. Categories and classes are always collected from all rows.
+        default, all rows. Categories and classes are collected from all rows, even if `rows` is given.
 
     Returns
     -------

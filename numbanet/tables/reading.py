@@ -77,8 +77,8 @@ def read(
         The character between groups of digits in a text file, such as the comma in 1,000,000.
     missing : list of str, optional
         The strings that mean a missing value, in addition to the empty string. The default strings are NA, N/A, n/a, NaN, nan,
-        <NA>, #N/A, NULL, null and None; `Table.values` describes an exception for columns of strings. A number in the list,
-        such as -999, means a missing value in columns of numbers, too.
+        <NA>, #N/A, NULL, null and None; `Table.values` describes an exception for columns of strings. If `missing` contains a
+        number, such as -999, this number means a missing value in columns of numbers, too.
     encoding : str, optional
         Encoding of a text file. By default, UTF-8, or the encoding that the file's byte order mark declares.
     header : bool, optional
@@ -86,8 +86,9 @@ def read(
         default, the first line names the columns, and a first line of numbers raises ValueError, unless the numbers are 0, 1,
         2, ..., as pandas writes them for columns without names.
     target : str, optional
-        For an NPZ file, the name of the array of targets, by default y. For an IDX file, the path of the IDX file that contains
-        the labels, which become the column y. For other files, `target` has no effect.
+        For an NPZ file, the name of the array of targets, by default y. If `path` is an IDX file, `target` is the path of
+        another IDX file: it contains the labels, which become the column y. For files that are neither NPZ nor IDX files,
+        `target` has no effect.
 
     Returns
     -------
@@ -128,7 +129,7 @@ def read(
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO, str, str]]:
-    """Opens a file. Yields the file, the name for error messages, and the name with the ending that determines the format.
+    """Opens a file. Yields the opened file, its name for error messages, and the name whose ending determines the format.
 
     The content of a pipe is copied to memory, because the beginning of the file is read twice.
     """

@@ -92,7 +92,7 @@ class Spelling:
         return int(whole[1]) if whole and len(whole[1]) <= MOST_DIGITS else number(plain)
 
     def missing_among(self, strings: Iterable[str | None], typed: bool) -> frozenset[str]:
-        """Returns the strings that mean a missing value.
+        """Returns the strings in a column that mean a missing value.
 
         Parameters
         ----------
@@ -123,9 +123,9 @@ PLAIN = Spelling()
 
 @functools.cache
 def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
-    """Returns the regular expression for numbers with these decimal and thousands characters.
+    """Returns the regular expression for numbers with the given decimal and thousands characters.
 
-    The last group of digits has three digits; other groups may have two, as in 1,00,000.
+    The last group of digits must have three digits; the other groups may have two, as in the number 1,00,000.
     """
     d = re.escape(decimal)
     group = None if thousands is None else r"[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)
@@ -149,10 +149,10 @@ def fitting(strings: Collection[str]) -> list[Spelling]:
 
 
 def odd_sign(text: str) -> str | None:
-    """Returns advice for an error message if a string is a number with a sign that numbanet does not read.
+    """Returns advice for an error message if `text` is a number with a sign that numbanet does not read, otherwise None.
 
-    Returns None for any other string. The signs that numbanet does not read are percent and currency signs, parentheses around
-    a negative number, a minus sign at the end, and the typographic minus sign.
+    The signs that numbanet does not read are percent and currency signs, parentheses around a negative number, a minus sign at
+    the end, and the typographic minus sign.
     """
     plain = "".join(text.split())
     signs = {c for c in plain if c in "%‰" or unicodedata.category(c) == "Sc"}

@@ -123,7 +123,7 @@ class Quantity:
         checks.positive("scale", self.scale)
 
     def fits(self, loss: str) -> bool:
-        """True if a network with the loss can learn standardised numbers, as with every loss that a user wrote."""
+        """True if a network with the loss can learn standardised numbers; always True for a loss that a user wrote."""
         return loss not in (*Classes.losses, "poisson", "hinge")
 
     def width(self, loss: str) -> int:

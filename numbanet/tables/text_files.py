@@ -240,7 +240,8 @@ class Records:
 
         An empty column without a name is left out, because it results from lines that end with a separator. The first column is
         also left out if it has no name and numbers the rows, as a pandas index does. A first column with the name
-        `PANDAS_INDEX` that numbers the rows is left out, too. Any other column without a name gets a name from its position.
+        `PANDAS_INDEX` that numbers the rows is left out, too. A column without a name that is not left out gets a name from its
+        position.
         """
         columns: dict[str, list[str | None]] = {}
         for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):

@@ -39,8 +39,8 @@ class Callback:
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Called after each epoch. `logs` contains the epoch's loss and metrics, and a hook may add further numbers to `logs`.
 
-        The history contains the numbers that hooks add. If a hook adds a number in some epochs only, the history contains nan
-        for the other epochs. A hook cannot replace the loss and the metrics that `fit` measures.
+        The history contains the numbers that hooks add to `logs`. If a hook adds a number in some epochs only, the history
+        contains nan for the epochs without this number. A hook cannot replace the loss and the metrics that `fit` measures.
         """
 
     def on_train_end(self, logs: dict[str, float]) -> None:

@@ -62,7 +62,7 @@ class History:
         Raises
         ------
         KeyError
-            The history does not contain `name`. The error message lists the names that the history contains.
+            The history does not contain `name`; the error message lists the names that the history contains.
         """
         if name == "epoch":
             return np.array(self.epoch)

@@ -15,12 +15,12 @@ class LiveLine(Protocol):
         ...
 
     def end(self, text: str) -> None:
-        """Shows the last text, which stays."""
+        """Shows the final text, which no later text replaces."""
         ...
 
 
 class TerminalLine:
-    """A line of a terminal. A text that is wider than the terminal is cut off, except for the last text."""
+    """A line of a terminal. A text that is wider than the terminal is cut off, unless it is the final text."""
 
     def __init__(self) -> None:
         self.width = 0  # the width of the visible text
@@ -30,7 +30,7 @@ class TerminalLine:
         self._write(text[: shutil.get_terminal_size().columns - 1], "")
 
     def end(self, text: str) -> None:
-        """Shows the last text, and moves to the next line."""
+        """Shows the final text, and moves the cursor to the next line."""
         self._write(text, "\n")
 
     def _write(self, text: str, end: str) -> None:
@@ -40,7 +40,10 @@ class TerminalLine:
 
 
 class NotebookOutput:
-    """An output of a notebook's cell, whose content can be replaced. The saved notebook contains only the last content."""
+    """An output of a notebook's cell, whose content can be replaced.
+
+    The saved notebook contains only the last content of this output.
+    """
 
     def __init__(self) -> None:
         self.handle: Any = None
@@ -67,7 +70,7 @@ class NotebookLine(NotebookOutput):
     encoding = "utf-8"
 
     def write(self, text: str) -> None:
-        """Shows what a terminal would show of the text, in which a carriage return begins the line again."""
+        """Shows the part of the text after the last carriage return, because a terminal, too, overwrites the text before it."""
         self.replace(text.rstrip().rpartition("\r")[2])
 
     def flush(self) -> None:

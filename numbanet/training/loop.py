@@ -99,7 +99,7 @@ class Training:
         settings: Settings,
         data: Data | Batches,
         validation: Data | None = None,
-        processes: Processes = Processes(),  # noqa: B008 - immutable
+        processes: Processes = Processes(),  # noqa: B008 - `Processes` is immutable
         record: Record | None = None,
     ):
         self.model, self.settings, self.data, self.validation = model, settings, data, validation
@@ -215,7 +215,10 @@ class Training:
         return logs
 
     def _train(self, epoch: int, eta: float) -> tuple[Totals, float]:
-        """Trains on all batches of an epoch. Returns the `Totals` of the epoch, and the sum of the sample weights."""
+        """Trains on all batches of an epoch.
+
+        Returns the `Totals` of the epoch (samples, losses, correct outputs), and the sum of the sample weights.
+        """
         model, arrays = self.model, isinstance(self.data, Data)
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
@@ -248,7 +251,7 @@ class Training:
         return self.model.generator.permutation(n) if self.settings.shuffle else np.arange(n)
 
     def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
-        """Takes a snapshot after an epoch.
+        """Takes a snapshot of the network's state after an epoch.
 
         If the loss or a parameter is infinite or NaN, takes no snapshot, but restores the last one and raises
         FloatingPointError.
@@ -303,7 +306,10 @@ class Training:
         return values
 
     def _upload(self) -> None:
-        """Copies the samples to the engine's device, if they fit. Batches from a function are copied later, one at a time."""
+        """Copies the samples to the engine's device, if its memory is large enough.
+
+        Batches from a function are copied later, one at a time.
+        """
         if isinstance(self.data, Data):
             self.data = self.data.uploaded(self.model.engine)
         if self.validation is not None:
@@ -340,7 +346,7 @@ class Training:
             return
         if loss is not None:
             message = None
-            with suppress(MemoryError):  # the GPU may have no room for the second network, which measures the loss at first
+            with suppress(MemoryError):  # the GPU may have no room for the second network, which measures the initial loss
                 message = reporting.worse_than_at_first(self, start, loss)
             if message and self.settings.verbose:
                 reporting.say(f"warning: {message}")
@@ -352,11 +358,11 @@ class Training:
         if self.stopping:
             name = self.stopping.progress.monitored.name
             if np.isnan(self.history.history.get(name, [])).all():
-                checks.warn(f"early_stopping monitored nothing: the metric {name!r} was missing or nan in every epoch")
+                checks.warn(f"early_stopping had no effect: the metric {name!r} was missing or nan in every epoch")
 
 
 def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
-    """Trains on one pass in this process, without taking a snapshot first; returns the sums of losses and correct outputs."""
+    """Trains on the samples of one `Pass`, without taking a snapshot first; returns the sums of losses and correct outputs."""
     before, totals = model.step, NO_TOTALS
     updates = pass_.epoch(eta, model.optimizer.rule(), before + 1, model.dropout_key())
     for totals in train_parts(model, pass_.data, updates):
@@ -368,13 +374,13 @@ def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
 
 
 def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
-    """Trains on the parts of an epoch one after the other, and yields the `Totals` since the start of the epoch."""
+    """Trains on the one or two parts of an epoch (see `Epoch.parts`); yields the sums of losses and correct outputs so far."""
     passes = [model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
     return passes[0] if len(passes) == 1 else _joined(passes)
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Runs the passes one after the other, and yields the `Totals` since the start of the first pass."""
+    """Runs the training passes one after the other; yields the sums of losses and correct outputs so far."""
     before = NO_TOTALS
     for each in passes:
         last = NO_TOTALS

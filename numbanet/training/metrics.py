@@ -154,7 +154,8 @@ def has_labels(y: np.ndarray, labels: bool | None, metric: str) -> bool:
     Raises
     ------
     ValueError
-        `labels` is None, but y contains numbers that are not classes. The error message contains the name `metric`.
+        `labels` is None, but y contains numbers other than 0 and 1 (for log_loss, numbers outside [0, 1]). The error message
+        names `metric`.
     """
     if labels is None:
         refuse_numbers(metric, y)
@@ -223,8 +224,8 @@ def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> 
 
     The area of an output is the probability that its prediction is larger for a random sample of its class than for a random
     other sample; equal predictions count as 1/2. The area is undefined if all samples or no samples of y belong to the class of
-    the output. Outputs with an undefined area are left out of the mean. If the areas of all outputs are undefined, the result
-    is NaN.
+    the output. Outputs with an undefined area are left out of the mean. If the area under the curve is undefined for every
+    output, the result is NaN.
     """
     classes = None if has_labels(y, labels, roc_auc.__name__) else classes_of(y)
     areas = []

@@ -16,7 +16,7 @@ from numbanet.training.portable import packed, unpacked
 
 
 class Snapshot(NamedTuple):
-    """Copies of the parameters and of the optimizer's moments, and the number of updates that had been made until then."""
+    """Copies of the parameters and of the optimizer's moments, and the number of updates that led to these values."""
 
     parameters: np.ndarray
     moments: list[np.ndarray]
@@ -67,8 +67,8 @@ class Model:
     def initialize(self) -> None:
         """Draws each weight uniformly between -limit and limit, and sets all biases to 0.
 
-        In layers with relu or leaky_relu, limit is sqrt(6 / n_in) (He); in all other layers, limit is sqrt(6 / (n_in + n_out))
-        (Glorot).
+        For the weights of a layer with relu or leaky_relu, limit is sqrt(6 / n_in) (He); for the weights of all other layers,
+        limit is sqrt(6 / (n_in + n_out)) (Glorot).
         """
         flat = np.zeros(self.topology.parameter_count, self.topology.dtype)
         for (w, _), name in zip(self.topology.views(flat), self.topology.activations, strict=True):
@@ -117,7 +117,7 @@ class Model:
     def use(self, optimizer: Optimizer) -> None:
         """Sets the optimizer of the next updates.
 
-        If the new optimizer has another class than the last one, all moments are set to 0.
+        If the class of the optimizer changes, the method also sets all moments and the number of updates to 0.
         """
         if type(optimizer) is not type(self.optimizer):
             self.reset(optimizer)

@@ -1,6 +1,6 @@
 """Finds the metric that `EarlyStopping` or the schedule `Plateau` monitors, and whether smaller or larger values are better.
 
-In this module, a metric is any number that the history contains for each epoch. The loss is a metric, too.
+In this module, a metric is any number that the history contains for each epoch, including the loss.
 """
 
 import math
@@ -96,8 +96,8 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
     monitor : str or None
         The name of the metric. None means "val_loss" if there is validation data, else "loss".
     mode : {"min", "max"} or None
-        Whether smaller or larger values are better. None is allowed only if numbanet knows which values of the metric are
-        better.
+        Whether smaller or larger values are better. `mode` may be None only if numbanet knows whether smaller or larger values
+        of the metric are better.
     min_delta : float
     measured : MeasuredMetrics
 
@@ -150,7 +150,10 @@ class Progress:
         self.best_index: int | None = None
 
     def follow(self, history: Mapping[str, list[float]]) -> list[bool]:
-        """Processes the new epochs of a history. For each new epoch with the metric, the returned list says if it improved."""
+        """Updates the attributes with the new epochs in the history: the epochs since the last call.
+
+        Returns a list that contains, for each new epoch in which the metric was measured, whether the metric improved.
+        """
         name, larger, min_delta, in_every_epoch = self.monitored
         values = history.get(name, ())
         steps = []

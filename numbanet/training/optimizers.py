@@ -23,8 +23,8 @@ class Optimizer:
         The weight-decay factor lambda. An L2 penalty of lambda/2 times the sum of all w^2 is added to the loss, which adds
         lambda * w to the gradient dL/dw. Biases are not penalised, and the reported loss does not include the penalty.
     clip_norm : float, optional
-        The largest allowed norm of the gradient, computed over all parameters together. A gradient with a larger norm is scaled
-        down to the norm clip_norm before weight decay is applied (Pascanu et al., 2013, PMLR 28(3):1310-1318).
+        The largest allowed norm of the gradient, computed over all parameters together. A gradient whose norm exceeds clip_norm
+        is scaled down to the norm clip_norm before weight decay is applied (Pascanu et al., 2013, PMLR 28(3):1310-1318).
 
     Raises
     ------
@@ -160,10 +160,10 @@ def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
 
     The copy differs from the optimizer in two properties. First, the copy of Adam adds epsilon to sqrt(v) instead of to
     sqrt(v_hat). Second, if the last batch of an epoch has n < batch_size samples, the copy multiplies the weight-decay factor
-    of this batch by batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. The
-    differences between copy and optimizer matter for weights whose only gradient is that of the penalty, such as the weights of
-    a neuron with relu whose output is 0 for all samples. Pickles of the copied optimizer store both differences, but model
-    files do not.
+    of this batch by batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. The two
+    differences matter for weights whose gradient comes only from the penalty, such as the weights of a neuron with relu whose
+    output is 0 for all samples. A pickle of the copy keeps both differences from the original optimizer, but a model file does
+    not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)
@@ -189,7 +189,7 @@ _CHECKS = {
 
 
 def optimizer_of(value: str | Optimizer | None) -> Optimizer:
-    """Converts the argument `optimizer` of `Network.fit`, a name or an object, to an object."""
+    """Converts the argument `optimizer` of `Network.fit`, a name or an `Optimizer`, to an `Optimizer`."""
     if isinstance(value, Optimizer):
         return value
     if not isinstance(value, str):
@@ -201,7 +201,7 @@ def optimizer_of(value: str | Optimizer | None) -> Optimizer:
 
 @functools.cache
 def _by_name(name: str) -> Optimizer:
-    """Returns the optimizer with this name and the default constants. Calls with the same name return the same object."""
+    """Returns the optimizer with this name and the default constants; every call with this name returns the same object."""
     return OPTIMIZERS[checks.choice("optimizer", name, OPTIMIZERS)]()
 
 

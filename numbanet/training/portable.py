@@ -35,8 +35,8 @@ class PackedRandomState(NamedTuple):
 def packed(value: Any) -> Any:
     """Returns a copy of a value in which all arrays, NumPy scalars and random generators are converted to Python values.
 
-    NumPy's pickles of arrays and generators contain the names of private modules and checksums of compiled classes, which
-    differ between versions of NumPy. An older version of NumPy therefore cannot open a pickle that a newer version wrote. The
+    Pickles of arrays and generators contain names of NumPy's private modules and checksums of NumPy's compiled classes, which
+    differ between versions of NumPy, so that an older version of NumPy cannot open a pickle that a newer version wrote. The
     packed value contains no objects of NumPy's classes.
 
     Parameters

@@ -88,8 +88,8 @@ class Pass(NamedTuple):
         totals : Totals
             The last `Totals` that the engine yielded.
         yields : int
-            The number of times that the engine has yielded. If batches are divided among processes, the engine yields after
-            each batch, and possibly once more at the end.
+            The number of times that the engine has yielded `Totals`. If batches are divided among processes, the engine yields
+            `Totals` after each batch, and possibly once more at the end.
         """
         if self.batches is None:
             whole = totals.samples == self.order.size  # the last batch may be smaller
@@ -110,7 +110,7 @@ class Partition(Protocol):
         ...
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields the passes of an epoch: one pass if `source` is `Data`, or one pass per batch if `source` is a function."""
+        """Yields each `Pass` of an epoch: a single one if `source` is `Data`, or one per batch if `source` is a function."""
         ...
 
     def part(self, data: Data) -> Data | None:
@@ -138,7 +138,7 @@ class Whole:
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one pass if `source` is `Data`, or one pass per batch if `source` is a function."""
+        """Yields a single `Pass` if `source` is `Data`, or one `Pass` for each batch if `source` is a function."""
         if isinstance(source, Data):
             yield Pass(source, order(source.n), min(batch_size, source.n), source.total_weight)
         else:
@@ -178,7 +178,7 @@ class Consensus(Protocol):
     follows: bool
 
     def session(self) -> AbstractContextManager[None]:
-        """Returns a context manager. Training runs within the context of this manager."""
+        """Returns a context manager, inside which the whole training runs."""
         ...
 
     def begin(self, training: "Training") -> None:
@@ -186,7 +186,10 @@ class Consensus(Protocol):
         ...
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Makes `logs` and parameters equal in all processes after the callbacks' calls. Returns whether training must stop."""
+        """Makes `logs` and parameters equal in all processes, after each call of callbacks.
+
+        Returns whether training must stop.
+        """
         ...
 
 

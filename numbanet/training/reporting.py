@@ -38,8 +38,8 @@ SAMPLES = 256
 class Bar:
     """A progress bar, which appears if the work has taken `BAR_AFTER_SECONDS` seconds, and disappears at the end.
 
-    On a terminal, the bar consists of text; in a notebook with the package ipywidgets, it is a widget. Without a terminal or a
-    notebook, there is no bar.
+    On a terminal, the bar consists of text; in a notebook with the package ipywidgets, it is a widget. If the output goes
+    neither to a terminal nor to a notebook, no bar appears.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Bar:
         return self
 
     def update(self, count: int) -> None:
-        """Notes that `count` more pieces of work are done."""
+        """Adds `count` to the amount of finished work, and redraws the bar."""
         self.done += count
         if self.bar is not None:
             self.bar.update(count)
@@ -113,7 +113,7 @@ class EpochLines:
     """Shows a line of text after each epoch.
 
     On a terminal and in a notebook, the lines of the first ten epochs stay visible, and each later line replaces the line
-    before it. Anywhere else, such as in a file, there is one line per epoch.
+    before it. If the output goes to a file or a pipe, there is one line per epoch.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class EpochLines:
             self.shown_at = now
 
     def end(self) -> bool:
-        """Shows the text of the last epoch, and ends the line. Returns False if `show` has replaced no line."""
+        """Shows the text of the last epoch, and ends the line that `show` replaces; returns False if there is no such line."""
         if self.live is None or not self.text:
             return False
         self.live.end(self.text)
@@ -184,8 +184,8 @@ def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
     """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
 
-    A message also requires that the loss exceeds the loss of a network that predicts the same values for every sample. For
-    example, an increase of the loss from 1e-12 to 1e-10 causes no warning.
+    There is a message only if the loss after training also exceeds the loss of a network that predicts the same values for
+    every sample. For example, an increase of the loss from 1e-12 to 1e-10 causes no warning.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
             return None
         first, when = scale * _loss_with(start, model, part), "before the first epoch"
         worse = loss > FAR * first
-        if on_host is None:  # y stays on the GPU; a network with parameters 0 guesses, too
+        if on_host is None:  # y is on the GPU; with parameters 0, the network predicts the same values for every sample
             worse = worse and loss > scale * _loss_with(np.zeros_like(start), model, part)
     if not worse:
         return None
@@ -219,9 +219,9 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
 def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
     """Returns the loss per sample of a network that predicts the same values for every sample.
 
-    For the losses cce and bce, the network predicts equal probabilities; for mse and sse, it predicts 0. For mse and sse
-    without y, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a loss that the user
-    wrote.
+    The predicted values are equal probabilities of all classes for the losses cce and bce, and 0 for mse and sse. For mse and
+    sse without y, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a loss that the
+    user wrote.
     """
     n_out = topology.sizes[-1]
     if topology.own_loss:

@@ -18,7 +18,7 @@ class Schedule:
     """
 
     def started(self, measured: MeasuredMetrics) -> "Schedule":
-        """Returns the schedule object for one call to `fit`, which may have a state; a schedule without a state returns itself.
+        """Returns the schedule for one call to `fit`: a new object if the schedule needs a state, else the schedule itself.
 
         Parameters
         ----------
@@ -42,7 +42,7 @@ class Schedule:
         return base * self.factor(epoch, epochs, history)
 
     def factor(self, epoch: int, epochs: int, history: dict[str, list[float]]) -> float:
-        """Returns the factor of the learning rate in an epoch. The parameters are the same as in `learning_rate`."""
+        """Returns the factor for the learning rate of an epoch. The parameters are the same as in `learning_rate`."""
         raise NotImplementedError
 
 
@@ -188,7 +188,7 @@ class Plateau(Schedule):
 class _StartedPlateau(Schedule):
     """The state of the schedule `Plateau` during one call to `fit`.
 
-    Each call to `learning_rate` processes only the new epochs of the history.
+    Each call to `learning_rate` processes only the epochs that the history has gained since the previous call.
     """
 
     def __init__(self, plateau: Plateau, of: Monitored):

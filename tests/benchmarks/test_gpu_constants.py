@@ -55,9 +55,9 @@ def results():
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_the_constants_of_a_gpu_are_found(results, alone):
-    """With the constants that the report finds, all estimates equal the measured times.
+    """With the constants computed from a benchmark's results, the planner's estimates equal the measured times.
 
-    If no cost is measured separately, some costs cannot be determined.
+    If no cost is measured separately, the times of training steps alone do not determine every constant precisely.
     """
     true, limits, cases = results
     found = constants.measured(limits if alone else {"launch": "needs a GPU"}, cases.values())

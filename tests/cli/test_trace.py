@@ -1,4 +1,4 @@
-"""The command `numbanet trace` writes a training step on the first rows of data as a page, as files for ports, or as text."""
+"""The command `numbanet trace` writes a training step as a web page, as files for programs in other languages, or as text."""
 
 import json
 import re

@@ -262,7 +262,7 @@ def trap(base):
 
 
 def test_the_trap_works(trap):
-    """The tests below check that the trap is not loaded, which is meaningful only if loading it creates the folder `sign`."""
+    """Loading the trap (a harmful cache file) creates the folder `sign`, by which the tests below would notice the loading."""
     assert outcome() == "compiled" and trap[1].exists()
 
 

@@ -1,7 +1,7 @@
 """Tests of training with several processes, which mpiexec starts, and of the errors if mpi4py is missing.
 
-The file files/mpi_cases.py defines the cases. To start processes takes longer than to run most cases, so the processes of one
-mpiexec run several cases.
+The processes run functions of tests/files/mpi_cases.py, which are called cases. To start processes takes longer than to run
+most cases, so the processes of one mpiexec run several cases.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ def killed(alone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_two(killed):
-    """Returns the results that the two processes wrote before rank 1 was killed."""
+    """Returns the results that two processes wrote before one of them, rank 1, was killed."""
     done, folder = killed
     try:
         return written(folder, "same", "node", "misuse", "examples")
@@ -85,21 +85,21 @@ def by_two(killed):
 
 @pytest.fixture(scope="module")
 def checkpoint(killed):
-    """Returns the checkpoint that the two processes wrote, before other processes overwrite it."""
+    """Returns the checkpoint that two processes wrote; the fixture reads the checkpoint before later processes overwrite it."""
     return (killed[1] / "state.npz").read_bytes()
 
 
 @pytest.fixture(scope="module")
 def by_three(checkpoint, by_two, killed):
-    """Returns the results of three processes, which resume from the checkpoint of the two processes."""
+    """Returns the results of three processes, which resume from the checkpoint that two processes wrote."""
     return results(3, killed[1], "same", "bits", "trained")
 
 
 @pytest.fixture(scope="module")
 def failed(alone, tmp_path_factory):
-    """Runs cases in three processes until one process fails; returns the output, the folder, and the duration in seconds.
+    """Runs cases in three processes until one process fails; returns the output, the results' folder, and the duration.
 
-    The processes train on a GPU, too. If this machine has no GPU, the processes use Numba's simulator.
+    In one of the cases, the processes train on a GPU. If this machine has no GPU, the processes use Numba's simulator.
     """
     folder, start = tmp_path_factory.mktemp("failed"), time.monotonic()
     simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
@@ -186,7 +186,7 @@ def test_the_examples_of_the_pages(by_two):
 
 
 class WithoutMpi:
-    """A module finder that raises an error for mpi4py."""
+    """A finder of modules that raises ModuleNotFoundError if mpi4py is imported."""
 
     @staticmethod
     def find_spec(name, *_):

@@ -15,7 +15,7 @@ def block_after(heading: str) -> list[str]:
 
 
 def test_the_tree_names_every_module():
-    """If the tree names one module of a folder, the tree must name all modules of the folder."""
+    """If the tree in docs/architecture.md names one module of a folder, the tree must name all modules of the folder."""
     path, modules, folders = [], set(), set()
     for line in block_after("The tree")[1:]:
         depth, name = (len(line) - len(line.lstrip())) // 2, line.split()[0]

@@ -1,8 +1,8 @@
 """The examples in the README and in docs/ print the output that the pages show, quotations match the source, and links work.
 
-The Python blocks and the `numbanet` commands of a page run in the order of the page, in one namespace and in a folder per page.
-A `text` block after a Python block or a command shows lines that the block or command prints. A comment in the line before a
-block describes how the test treats the block:
+The Python blocks and the `numbanet` commands of a page run in their order on the page. All blocks of a page share one namespace
+and one folder. A `text` block after a Python block or a command shows lines that the block or command prints. A comment in the
+line before a block describes how the test treats the block:
 
 `needs torch, GPU`: the block is skipped if the package torch or a GPU is missing. `quoted from FILE`: the block is not run;
 FILE must contain the lines of the block, apart from docstrings. `run by mpiexec`: the block is a separate script, which two
@@ -76,7 +76,7 @@ def shows(name: str, shown: str, printed: str) -> None:
 
 
 def alike(one: str, other: str) -> bool:
-    """Returns True if two lines differ only in times, and in numbers only by the rounding errors of different processors."""
+    """Returns True if two lines are equal apart from times and from the rounding errors of different processors."""
     one, other = SECONDS.sub("", one).rstrip(), SECONDS.sub("", other).rstrip()
     numbers = [[float(number) for number in NUMBER.findall(line)] for line in (one, other)]
     return NUMBER.sub("#", one).split() == NUMBER.sub("#", other).split() and numbers[0] == pytest.approx(numbers[1], abs=0.02)
@@ -146,7 +146,7 @@ def test_what_a_page_quotes_stands_there(page):
 
 
 def flush(code: str) -> str:
-    """Returns the text with all indentation removed."""
+    """Returns the code without any indentation."""
     return "\n".join(line.strip() for line in code.splitlines())
 
 

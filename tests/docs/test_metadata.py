@@ -1,4 +1,4 @@
-"""The metadata of the package: the links of the README on a package index, and the files in a source distribution."""
+"""Tests of the package's metadata: the README's links on a package index, and the files in a source distribution."""
 
 import importlib.util
 import re

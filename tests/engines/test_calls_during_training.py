@@ -1,4 +1,4 @@
-"""Calls during training, from callbacks, other threads and signal handlers, affect neither the training nor the locks."""
+"""Calls of a network while it trains, from callbacks, threads and signal handlers, neither change nor block the training."""
 
 import signal
 import threading
@@ -49,7 +49,7 @@ def train(engine, x, y):
 @each("dtype", DTYPES[:1] if _cuda.SIMULATED else DTYPES)
 @each("device, kernels", ENGINES)
 def test_calls_between_the_slices_of_an_epoch(device, kernels, dtype, call, monkeypatch):
-    """With 0 seconds per slice, an engine yields to Python after each block of samples, even in the middle of a batch."""
+    """With SLICE_SECONDS = 0, an engine returns to Python after each block of samples, even in the middle of a batch."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((6, 5, 3), ("tanh", "softmax"), "cce", dtype)

@@ -29,8 +29,9 @@ KEY = 0x1234_5678_9ABC_DEF0
 def rules_and_dtypes(names=RULES, dtypes=("float32", "float64")):
     """Returns pairs of an update rule and a dtype, half of them with weight decay.
 
-    The fast engine takes seconds to compile each combination of a rule, a dtype and weight decay. Therefore each rule is tested
-    in both dtypes, but with weight decay in only one of them. Other tests reuse the compiled code of these combinations.
+    The fast engine takes seconds to compile each combination of a rule, a dtype and weight decay. To save time, each rule is
+    tested in both dtypes, but with weight decay in only one of them. Other tests use the same combinations, so that each
+    combination is compiled only once.
     """
     pairs = []
     for name, dtype in itertools.product(names, dtypes):

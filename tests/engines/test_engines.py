@@ -1,4 +1,4 @@
-"""Every engine agrees with the oracle in predictions, losses, gradients, updates and all symbols of a step."""
+"""Every engine agrees with an independent implementation, the oracle, in predictions, losses, gradients, updates and traces."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def assert_close(found, expected, top):
 
 
 def with_dtypes(combinations):
-    """Returns each combination of activations and losses with both dtypes, or in the simulator with one dtype.
+    """Returns each combination of activations and losses with both dtypes; in the simulator, with only one dtype.
 
     The simulator computes scalars in float64 for both dtypes, so successive combinations are tested alternately in float32 and
     float64.
@@ -177,7 +177,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
 
 @each("device, kernels", ENGINES)
 def test_an_epoch_comes_in_slices(device, kernels, monkeypatch):
-    """With 0 seconds per slice, the engine yields to Python after each block of samples or each step."""
+    """With SLICE_SECONDS = 0, the engine returns to Python after each block of samples or each step."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((2, 2), ("softmax",), "cce", np.dtype("float32"))
@@ -248,7 +248,7 @@ def test_softmax_with_bce_learns_where_softmax_is_saturated(device, kernels, dty
 @each("kept", [("relu",), ("leaky_relu",), ("relu", "leaky_relu")])
 @each("device, kernels", ENGINES)
 def test_an_activation_that_keeps_z_trains_as_one_that_does_not(device, kernels, kept, monkeypatch):
-    """The engine computes the derivatives of relu and leaky_relu from z if it keeps z, and otherwise from a."""
+    """The engine computes the derivatives of relu and leaky_relu from z if the engine keeps z, and otherwise from a."""
     top = Topology((5, 7, 4, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float64"), 0.25, (0.5, 0.0))
     x, y = data(top, 20)
     epoch = epoch_of(np.arange(20), 8, 0.125, dropout_key=1)

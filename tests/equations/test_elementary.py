@@ -21,7 +21,7 @@ INF, NAN = math.inf, math.nan
 
 
 def compiled(function):
-    """Returns a compiled function that calls `function`, because a call from Python would use the module math instead."""
+    """Returns a compiled function that calls `function`, which uses the module math if Python calls it directly."""
 
     @numba.njit(**_compile.FLAGS)
     def call(x):

@@ -1,4 +1,4 @@
-"""Each loop has the same body as its CUDA kernel, their docstrings name each other, and literals do not change the dtype."""
+"""A loop and its CUDA kernel have the same body, their docstrings name each other, and numbers in formulas keep the dtype."""
 
 import ast
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Writes formulas.json: PyTorch's losses and gradients, in float64, of networks with the formulas of equations/beyond.py.
 
-The script needs torch: python tests/files/make_formulas.py
+If the package torch is installed, run python tests/files/make_formulas.py.
 """
 
 import itertools
@@ -27,7 +27,7 @@ def layers(loss):
 
 
 def numbers(count, seed):
-    """Returns an array of `count` different numbers in [-1, 1] with few digits, which depend on `seed`."""
+    """Returns an array of `count` different numbers in [-1, 1] with few digits; another `seed` gives another array."""
     return np.array([(k * 37 + seed * 53 + 11) % 101 - 50 for k in range(count)]) / 50
 
 

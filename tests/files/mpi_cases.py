@@ -18,7 +18,7 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.002}
 
 
 class Counting(numbanet.MPICommunicator):
-    """A communicator that calls the function `then` after it has added up the gradients of the processes `at` times."""
+    """A communicator that calls the function `then` when it has added up the gradients of all processes `at` times."""
 
     sums, at, then = 0, None, None
 

@@ -141,7 +141,7 @@ REFUSED = {}
 
 
 def refused(reason):
-    """Returns a decorator that registers a function that numbanet refuses as a formula, and a pattern of the reason."""
+    """Returns a decorator that registers a function that is no valid formula, with a pattern for numbanet's error message."""
 
     def register(function):
         REFUSED[function.__name__] = function, reason

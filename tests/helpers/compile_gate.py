@@ -1,7 +1,7 @@
 """Compiles a CUDA kernel, without a GPU, to the machine code that its first launch would produce, and analyses this code.
 
-The compilation has the same steps as in numba-cuda: NVVM compiles to LTO-IR, and nvJitLink links the LTO-IR. Then the tool
-nvdisasm prints the machine code.
+The compilation has the same steps as in numba-cuda: NVVM compiles to LTO-IR, and nvJitLink links the LTO-IR. Finally, the tool
+nvdisasm prints the linked machine code.
 """
 
 import re
@@ -84,7 +84,7 @@ class MachineCode:
 
     @property
     def main_loop(self) -> tuple[str, ...]:
-        """The instructions of the loop with the most multiply-adds; if several have equally many, of the shortest loop."""
+        """The instructions of the loop with the most multiply-adds, or of the shortest such loop if there are several."""
         bodies = [self.instructions[begin:end] for begin, end in self.loops]
         return max(bodies, key=lambda body: (count(body, MULTIPLY_ADD), -len(body)))
 
@@ -99,12 +99,12 @@ class MachineCode:
         return self.with_opcode(LOCAL_MEMORY)
 
     def with_opcode(self, pattern) -> list[str]:
-        """Returns the instructions whose opcode begins with a match of the pattern."""
+        """Returns the instructions whose opcode begins with a match of the regular expression `pattern`."""
         return [line for line in self.instructions if re.match(pattern, opcode(line))]
 
 
 def count(instructions, pattern) -> int:
-    """Returns the number of instructions whose opcode begins with a match of the pattern."""
+    """Returns the number of instructions whose opcode begins with a match of the regular expression `pattern`."""
     return sum(bool(re.match(pattern, opcode(line))) for line in instructions)
 
 
@@ -117,14 +117,14 @@ def opcode(instruction: str) -> str:
 
 
 def build(kernel, argument_types, architecture: str) -> MachineCode:
-    """Returns the machine code of a `@cuda.jit` kernel for arguments of the given types, with the kernel's own options."""
+    """Returns the machine code of a `@cuda.jit` kernel for arguments of the given types, with the kernel's compiler options."""
     cubin, log = link(kernel, ltoir(kernel, argument_types, architecture), architecture)
     text = disassemble(cubin)
     return MachineCode(*resources(log), tuple(INSTRUCTION.findall(text)), shared_memory(log), loops(text))
 
 
 def ltoir(kernel, argument_types, architecture: str) -> list[bytes]:
-    """Returns the LTO-IR of a kernel and of the formulas that it calls."""
+    """Returns the LTO-IR (intermediate code for the linker) of a kernel and of the formulas that the kernel calls."""
     from numba import types
     from numba.cuda import compiler
 
@@ -178,7 +178,7 @@ def link(kernel, codes: list[bytes], architecture: str) -> tuple[bytes, str]:
 
 
 def resources(log: str) -> tuple[int, int, int, int]:
-    """Returns the numbers of registers and of bytes of stack, spill stores and spill loads: maxima over the log's functions."""
+    """Returns registers, and bytes of stack, spill stores and spill loads: each the maximum over the functions in `log`."""
     registers = re.findall(r"Used (\d+) registers", log)
     memory = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
     if not registers or not memory:
@@ -209,7 +209,7 @@ def loops(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def disassemble(cubin: bytes) -> str:
-    """Returns nvdisasm's output for a cubin: lines with instructions, and lines with the labels of branch targets."""
+    """Returns nvdisasm's output for machine code: lines with instructions, and lines with the labels of branch targets."""
     from cuda import pathfinder
 
     with tempfile.TemporaryDirectory() as folder:

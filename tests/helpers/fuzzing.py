@@ -111,7 +111,7 @@ def read_fashion_mnist(path: Path) -> Any:
 
 
 def kinds() -> dict[str, Kind]:
-    """Returns, by name, all kinds of files for whose readers the packages are installed."""
+    """Returns, by name, the kinds of files that numbanet can read with the installed packages."""
     found = [
         Kind("net.npz", networks(".npz"), Network.load),
         Kind("data.idx", [IDX, gzip.compress(IDX, mtime=0), idx("float64", (2, 2), range(4))], read_idx),
@@ -264,7 +264,7 @@ CHANGES = (flip, flip, set_byte, set_integer, cut, remove, repeat, insert, move,
 
 
 class TooSlow(BaseException):
-    """Ends the reading of a file after the time limit.
+    """The exception that ends the reading of a file after the time limit.
 
     TooSlow is no subclass of Exception, so that readers of files do not catch TooSlow.
     """

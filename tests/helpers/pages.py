@@ -64,8 +64,8 @@ STUB = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n"
 def write_examples(folder: Path) -> None:
     """Writes the Python blocks of each page to one file, because the blocks of a page share a namespace.
 
-    A block that is a separate script gets its own file. In the folder, pyright applies the rules of pyproject.toml, and imports
-    the installed package numbanet, as in a user's project.
+    A block that is a separate script gets its own file. In the folder, pyright uses the rules of pyproject.toml, and finds
+    numbanet as an installed package, as in a user's project.
     """
     folder.mkdir(parents=True)
     extends = os.path.relpath(ROOT / "pyproject.toml", folder)

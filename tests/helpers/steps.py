@@ -1,4 +1,4 @@
-"""Traces of small networks, for the tests of the web page that shows a training step, and functions that read such a page."""
+"""Creates traces (all values of a training step) of small networks, and reads the web pages that show such traces."""
 
 import json
 from html.parser import HTMLParser
@@ -17,8 +17,8 @@ NETWORKS = {f"{loss}-{output}": (HIDDEN[number % len(HIDDEN)], output, loss) for
 def mazur():
     """Returns the trace of the network and sample in Matt Mazur's "A Step by Step Backpropagation Example" (2015).
 
-    Mazur's loss is 1/2 SSE, and his learning rate is 0.5. This network uses SSE, so its loss, error terms and gradients are
-    twice Mazur's; with half his learning rate, its updates equal Mazur's.
+    In Mazur's example, the loss is 1/2 SSE, and the learning rate is 0.5. The traced network uses SSE, so its loss, error terms
+    and gradients are twice those in the example; with half of the learning rate, its updates equal those in the example.
     """
     net = Network([2, 2, 2], ["sigmoid", "sigmoid"], "sse", dtype="float64", kernels="reference")
     net.set_parameters([([[0.15, 0.25], [0.2, 0.3]], [0.35, 0.35]), ([[0.4, 0.5], [0.45, 0.55]], [0.6, 0.6])])
@@ -26,7 +26,7 @@ def mazur():
 
 
 def traced(name, n=2, dtype="float64"):
-    """Returns the trace of n random samples through the network NETWORKS[name] with random parameters."""
+    """Returns the trace (all values) of a training step on n random samples, by NETWORKS[name] with random parameters."""
     hidden, output, loss = NETWORKS[name]
     net = Network([3, 4, 3], [hidden, output], loss, dtype=dtype, seed=1, kernels="reference")
     random = np.random.default_rng(2)

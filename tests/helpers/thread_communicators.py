@@ -1,7 +1,7 @@
 """Communicators between threads, with which tests imitate training by several processes in a single process.
 
-The CUDA simulator can run only one kernel at a time. Therefore only one thread runs at any time, and other threads run only
-while it waits for them.
+Only one of the threads runs at any time, because the CUDA simulator can run only one kernel at a time. While the running thread
+waits for other threads, one of these runs.
 """
 
 import functools
@@ -54,7 +54,7 @@ class ThreadCommunicator:
 def together(size: int, work) -> list:
     """Calls work(communicator) in each of `size` threads, and returns a list of the results in the order of the ranks.
 
-    If a call raises an exception, all threads end, and `together` raises the first exception.
+    If `work` raises an exception in a thread, all threads end, and `together` raises the first exception.
     """
     shared = {"barrier": threading.Barrier(size), "arrays": [None] * size, "turn": threading.Lock()}
     results, errors, broken = [None] * size, [], []

@@ -1,4 +1,4 @@
-"""Plans for all ways to train a network on a GPU."""
+"""Training plans for tests: one or more for each way to train a network on a GPU."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from numbanet.engines.cuda.cooperative.layout import GridPlan
 
 
 def ways(top):
-    """Returns training plans by name; those for several blocks have 1 or 4 blocks, and divide 1, 2, ... layers among them."""
+    """Returns training plans by name. Cooperative plans have 1 or 4 thread blocks, and divide 1, 2, ... layers among these."""
     plans = {way: planning.TrainingPlan(way, 0, 0.0) for way in (planning.RESIDENT, planning.PRODUCTS)}
     if "softmax" in top.activations[:-1]:
         return plans

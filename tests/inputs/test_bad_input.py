@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import numbanet
-from numbanet import _cuda
+from numbanet import _compile, _cuda
 from numbanet._compile import config
 from numbanet.engines.cpu import epoch, threads
 from tests.helpers.engines import each
@@ -31,7 +31,7 @@ def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
         ({"sizes": [3]}, ValueError, r"sizes must name the inputs and at least one layer"),
         ({"sizes": []}, ValueError, r"sizes must name the inputs"),
         ({"sizes": 3}, TypeError, r"sizes must be a list of integers"),
-        ({"sizes": "64,10"}, TypeError, r"sizes must be a list of integers, input first, not the string '64,10'"),
+        ({"sizes": "64,10"}, TypeError, r"sizes must be a list .*, the number of inputs first, not the string '64,10'"),
         ({"sizes": [3, 0, 2]}, ValueError, r"sizes\[1\] must be at least 1, not 0"),
         ({"sizes": [3, -4, 2]}, ValueError, r"sizes\[1\] must be at least 1, not -4"),
         ({"sizes": [3, 4.0, 2]}, TypeError, r"sizes\[1\] must be an integer, not 4.0"),
@@ -313,6 +313,7 @@ def test_compiled_code_receives_arrays_of_the_types_that_it_was_compiled_for(lay
 
     def watched(self, run, arguments, *others):
         received.append(tuple(map(epoch.run.typeof_pyval, arguments)))
+        assert _compile.types_of(arguments) == received[-1]
         return call(self, run, arguments, *others)
 
     monkeypatch.setattr(threads.Crew, "call", watched)

@@ -188,7 +188,7 @@ def equal(found, expected):
 
 @each("call", list(ALL_CALLS))
 def test_every_call_takes_them(call, others):
-    """The result of each call is equal to the result for NumPy arrays with the same numbers."""
+    """Each call with arrays of other types returns the same result as the call with NumPy arrays of the same numbers."""
     x, labels, rows, _ = others
     for y, plain in ((labels, Y), (rows, np.eye(2)[Y])):
         assert equal(outcome(ALL_CALLS[call], x, y), outcome(ALL_CALLS[call], X, plain))

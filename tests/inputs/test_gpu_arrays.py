@@ -1,4 +1,4 @@
-"""numbanet uses arrays on a GPU without a copy, reports the same errors as for host arrays, and writes predictions to them."""
+"""numbanet reads arrays on a GPU without a copy, writes predictions to GPU arrays, and reports errors as for host arrays."""
 
 from types import SimpleNamespace
 

@@ -83,7 +83,10 @@ def test_cce_is_pytorchs(torch):
 
 
 def test_losses_and_steps_of_scikit_learn():
-    """scikit-learn halves the squared error, divides alpha by n, and divides only the reported loss by the output count."""
+    """scikit-learn halves the squared error, and divides the weight penalty alpha by the number of samples.
+
+    scikit-learn divides the reported loss by the number of outputs, but not the gradients.
+    """
     pytest.importorskip("sklearn")
     from sklearn.neural_network import MLPRegressor
 
@@ -260,7 +263,10 @@ def gradient_of_fit(y, **options):
 
 
 def test_class_weights_of_pytorch(torch):
-    """For labels, the gradients are equal; for soft targets, PyTorch weights each class's term, and numbanet each sample."""
+    """For labels, the class weights of numbanet and PyTorch have the same effect on the gradients.
+
+    For soft targets, PyTorch weights each class's term of the loss, and numbanet weights each sample.
+    """
     ours = gradient_of_fit(LABELS, class_weight={1: 9.0})
     np.testing.assert_allclose(ours, weighted(torch, LABELS), **CLOSE)
     weights = np.where(LABELS == 1, 9.0, 1.0)

@@ -28,7 +28,7 @@ def trained():
 
 
 def pictures_in(html):
-    """Returns the text of each SVG element; checks that all SVG elements are well-formed, and all identifiers different."""
+    """Returns the text of each SVG element; checks that each SVG element is well-formed, and that all identifiers differ."""
     found = re.findall(r"<svg .*?</svg>", html, re.DOTALL)
     identifiers = re.findall(r' id="([^"]*)"', html)
     assert len(set(identifiers)) == len(identifiers)

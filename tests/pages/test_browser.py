@@ -49,6 +49,7 @@ window.collect = () => ({
   number: state.number, title: document.querySelector('#symbol h2').innerText,
   results: [...document.querySelectorAll('.result')].map((result) => [{...result.dataset}, result.innerText]),
   lines: [...document.querySelectorAll('.step > :last-child')].map((line) => line.innerText),
+  notes: [...document.querySelectorAll('#symbol .note')].map((note) => note.innerText).join(' '),
   rows: [...document.querySelectorAll('#symbol tbody tr')].map((row) => [...row.cells].map((cell) => cell.innerText)),
   marked: [...document.querySelectorAll('#code .marked')].map((line) => line.innerText),
   formulas: document.querySelectorAll('.sheet .formula').length,
@@ -62,6 +63,8 @@ window.collect = () => ({
 
 FIRST_PAINT = """new Promise((found) => new PerformanceObserver((list) =>
   found(list.getEntries()[0].startTime)).observe({type: 'paint', buffered: true}))"""
+
+ROWS_ALONE = ("Backward: weight gradients", "Update")  # the stages with a table, but without a result in the last line
 
 
 @pytest.fixture
@@ -88,7 +91,7 @@ def walked(page):
 
 
 def visited(page):
-    """Returns the values that the page shows at each stage, without pressing keys, which saves time."""
+    """Returns the values that the page shows at each stage; a script selects the stages, which is faster than pressing keys."""
     page.evaluate(COLLECT)
     return page.evaluate("stages.map((_, number) => { go(number); return collect(); })")
 
@@ -98,7 +101,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 
 
 def plain(text):
-    """Returns a text of the page in Python's notation, with e instead of powers of ten, and with Python's operators."""
+    """Translates a formula on the page to Python: with e instead of powers of ten, and with Python's operators."""
     text = re.sub(" \N{MULTIPLICATION SIGN} 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda match: "e" + match[1].translate(PLAIN), text)
     return text.replace("·", "*").replace("\N{MINUS SIGN}", "-").replace("²", "**2")
 
@@ -142,12 +145,40 @@ def test_the_numbers_that_are_written_out_give_the_result(name, n, opened):
         assert not stage["cutCode"] and not stage["outside"]
         assert not re.search(r"undefined|NaN|\[object|function", stage["text"])
         values = [[row[-2] if len(row) == 3 else row[1] + row[2], row[-1]] for row in stage["rows"]]
-        values += [line for line in pairwise(stage["lines"]) if stage["results"] and not stage["rows"]]
+        values += [line for line in pairwise(stage["lines"]) if stage["results"] and not stage["title"].startswith(ROWS_ALONE)]
         for line, result in values:
             if (value := calculated(line)) is not None:
                 np.testing.assert_allclose(value, calculated(result), rtol=2e-6, atol=1e-8, err_msg=f"{stage['title']}: {line}")
                 count += 1
     assert count > 50
+
+
+@each("name", ["sse-relu", "mse-tanh", "bce-sigmoid", "cce-softmax"])
+@each("n", [1, 3, 5])
+def test_the_loss_of_a_batch_follows_from_the_numbers_before_it(n, name, opened):
+    """The terms of each sample are on the stages before, with the factor 1/n in symbols and numbers; L is their sum."""
+    trace = traced(name, n)
+    page = opened(trace)
+    page.evaluate(COLLECT)
+    terms = {}  # the terms of the samples that the stage about the batch lists
+    loss = page.evaluate("stages.map((stage, number) => [stage.kind, number]).filter(([kind]) => /term|loss/.test(kind))")
+    for s in range(min(n, 3)):
+        page.locator("#samples").evaluate("(at) => { at.hidden = false; }")
+        page.locator("#sample").select_option(str(s))
+        stages = [page.evaluate(f"(go({number}), collect())") for kind, number in loss if kind == "term"]
+        terms[s] = [stage["lines"][-1] for stage in stages]
+        shares = {(stage["lines"][0].count("1/n"), stage["lines"][1].count(f"1/{n}")) for stage in stages}
+        assert shares == {(1, 1) if n > 1 and name != "sse-relu" else (0, 0)}
+        assert all((f"n = {n} is the number of samples" in stage["notes"]) == ((1, 1) in shares) for stage in stages)
+    last = page.evaluate(f"(go({loss[-1][1]}), collect())")
+    assert calculated(last["lines"][-1]) == pytest.approx(trace.loss, rel=1e-8)
+    if n == 1:
+        assert last["lines"][-2] == " + ".join(terms[0]) and not last["rows"]
+        return
+    assert [row[1] for row in last["rows"]] == [" + ".join(terms[s]) for s in range(3)]
+    assert last["lines"][-2].startswith(" + ".join(row[2] for row in last["rows"]))
+    assert re.sub(r"\s", "", last["lines"][1]) == "+".join(["Ls=1", "Ls=2", "Ls=3", *["…"] * (n > 3)])
+    assert ("choose the sample" in last["notes"]) == (n > 3)
 
 
 def test_a_network_for_digits(opened):
@@ -282,10 +313,41 @@ def test_the_error_term_of_a_hidden_neuron_names_its_layers(opened):
     assert symbols == "=(w(2)21δ(2)1+w(2)22δ(2)2)·da(1)2/dz(1)2"
 
 
-def test_a_deep_network_scrolls_to_the_layer_in_hand(opened):
+@each("width", [360, 390, 640])
+def test_on_a_phone_a_network_is_visible_as_a_whole(width, opened):
+    page = opened(traced("mse-tanh", 3), viewport={"width": width, "height": 800})
+    page.evaluate(COLLECT)
+    assert page.evaluate("document.querySelector('.scroll').scrollWidth <= document.querySelector('.scroll').clientWidth")
+    section = page.locator(".scroll").bounding_box()
+    for number in page.evaluate("stages.map((_, number) => number)")[::4]:
+        assert not page.evaluate(f"(go({number}), collect())")["outside"]
+        boxes = [text.bounding_box() for text in page.locator("#net text").all() if text.text_content()]
+        assert min(box["x"] for box in boxes) >= section["x"] and max(box["height"] for box in boxes) >= 12
+        assert max(box["x"] + box["width"] for box in boxes) <= section["x"] + section["width"] + 0.5
+        circles = [circle.bounding_box() for circle in page.locator(".node:not(.one) .body").all()]
+        for box in [label.bounding_box() for label in page.locator("#net .label").all()]:
+            level = [
+                circle for circle in circles if abs(circle["y"] + circle["height"] / 2 - box["y"] - box["height"] / 2) < 12
+            ]
+            over = [min(box["x"] + box["width"], at["x"] + at["width"]) - max(box["x"], at["x"]) for at in level]
+            assert max(over, default=0) < 3
+
+
+def test_a_turned_phone_draws_the_network_anew(opened):
+    page = opened(mazur(), viewport={"width": 390, "height": 800})
+    assert page.locator("#net").get_attribute("viewBox").split()[2] != "700"
+    page.set_viewport_size({"width": 800, "height": 390})
+    page.wait_for_function("document.getElementById('net').getAttribute('viewBox').split(' ')[2] === '700'")
+
+
+@each("width", [390, 800])
+def test_a_deep_network_scrolls_to_the_layer_in_hand_and_to_its_inputs(width, opened):
     net = Network([2] * 9, "tanh", "mse", seed=0, kernels="reference")
-    page = opened(net.trace([[0.5, -1]], [[0, 1]]), viewport={"width": 800, "height": 800})
+    page = opened(net.trace([[0.5, -1]], [[0, 1]]), viewport={"width": width, "height": 800})
+    assert page.evaluate("getComputedStyle(document.querySelector('.scroll')).backgroundAttachment").count("local") == 2
     for number in page.evaluate("stages.map((stage, number) => number).filter((number) => number % 9 === 0)"):
         page.evaluate(f"go({number})")
-        box, section = page.locator(".node.hand .body").first.bounding_box(), page.locator(".scroll").bounding_box()
-        assert section["x"] <= box["x"] and box["x"] + box["width"] <= section["x"] + section["width"]
+        section = page.locator(".scroll").bounding_box()
+        for at in [page.locator(".node.hand .body").first, *page.locator(".work .line").all()]:
+            box = at.bounding_box()
+            assert section["x"] <= box["x"] and box["x"] + box["width"] <= section["x"] + section["width"]

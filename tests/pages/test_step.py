@@ -1,4 +1,4 @@
-"""The web page of a training step contains the right numbers, formulas and code; some files and networks are rejected."""
+"""The web page of a training step contains the right numbers, formulas and code; unsuitable files and steps are rejected."""
 
 import io
 import xml.etree.ElementTree as ElementTree

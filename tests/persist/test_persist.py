@@ -163,7 +163,7 @@ def parts(path):
 
 
 def write(path, description, arrays, **own):
-    """Writes a network file with the description and the arrays; its checksum is correct unless `own` contains another one."""
+    """Writes a network file with the description and the arrays; the checksum is correct unless `own` contains another."""
     if path.suffix == ".npz":
         np.savez(path, description=np.frombuffer(json.dumps(description).encode(), np.uint8), **arrays)
         return
@@ -215,7 +215,7 @@ def test_other_programs_find_the_tensors_by_layer(safetensors, net):
             "parameters, but its array 'parameters' has another size|the tensor layer1.w has|exceed the memory",
         ),
         ({"sizes": [3.5, 2]}, "must be an integer"),
-        ({"sizes": "3,4,2"}, "sizes must be a list of integers, input first, not the string"),
+        ({"sizes": "3,4,2"}, "sizes must be a list of integers, the number of inputs first, not the string"),
         ({"activations": ["glu", "softmax"]}, "unknown activation of layer 1 'glu'"),
         ({"loss": "dice"}, "unknown loss"),
         ({"dtype": "float64"}, "parameters|not F64"),

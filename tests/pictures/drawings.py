@@ -1,4 +1,4 @@
-"""Functions that draw pictures for the tests, and the reference images of some of these pictures.
+"""Draws pictures for the tests, which compare some of the pictures with reference images.
 
 `python -m tests.pictures.drawings` draws the reference images again. Look at each changed image before you commit it.
 """

@@ -258,7 +258,7 @@ def test_on_a_dark_figure_a_picture_has_light_text_on_dark(name):
 
 @each("name", DRAWINGS)
 def test_every_text_is_legible_on_a_dark_figure(name):
-    """The numbers of a confusion matrix are on the colours of their cells."""
+    """The test leaves out the numbers in a confusion matrix, which are on coloured cells and not on the dark figure."""
     with pyplot.rc_context({"figure.facecolor": style.DARK.paper}):
         figure = DRAWINGS[name](None).figure
     figure.draw_without_rendering()
@@ -273,7 +273,7 @@ COLOURED |= {"large numbers", "weight_images"}  # the drawings with coloured pix
 
 @each("name", DRAWINGS)
 def test_the_colours_of_a_picture_on_a_page_are_those_of_the_page(name):
-    """A picture with coloured pixels has a white background; the cells of a surface are legible on every background."""
+    """A picture with coloured pixels keeps its white background; all other pictures take the colours of the page."""
     drawn = pictures.svg(lambda: DRAWINGS[name](None), "picture", "a picture")
     literal = set(re.findall(r"(?<!, )#[0-9a-f]{6}", drawn))
     if name in COLOURED:

@@ -138,7 +138,9 @@ def test_networks_of_arrays(kind, tmp_path):
     figures = net.evaluate(X, y)
     assert shown["result"].endswith(f"loss {figures['loss']:.4f}, on 20 samples")
     assert "&lt;&amp;&gt;" in shown["settings"] and "<b>" not in shown["settings"]
-    pictures.report(tmp_path / "report.html", net, X, y, metrics=["recall"] if kind in ("bce", "labels") else [])
+    assert "<h1>Training report</h1>" in (tmp_path / "report.html").read_text("utf-8")
+    pictures.report(tmp_path / "report.html", net, X, y, data="waves", metrics=["recall"] if kind in ("bce", "labels") else [])
+    assert "<h1>Evaluation report: waves</h1>" in (tmp_path / "report.html").read_text("utf-8")
     results = sections_of(tmp_path / "report.html")["results"]
     meaning = {"bce": "of the class '1': recall.", "labels": "means over the labels: recall."}.get(kind)
     assert meaning is None or f"These figures are {meaning}" in results
@@ -168,6 +170,8 @@ def test_digits_report_their_images_by_number(tmp_path, capsys):
     assert main(["train", "digits", "--epochs", "1", "--hidden", "8", "--report", report, "-o", str(tmp_path / "d.npz")]) == 0
     out = capsys.readouterr().out
     shown = sections_of(Path(report))
+    title = ": digits, images of 8 x 8 pixels</h1>"
+    assert f"<h1>Training report{title}" in Path(report).read_text("utf-8")
     assert f"test {shown['result']}\n" in out.replace(" images\n", " images, of 1,797 in all\n") and shown["result"].endswith(
         "on 359 held-out images, of 1,797 in all"
     )
@@ -184,6 +188,7 @@ def test_digits_report_their_images_by_number(tmp_path, capsys):
     assert "<dd>gradient descent, learning rate 0.1</dd>" in shown["settings"]
 
     assert main(["evaluate", str(tmp_path / "d.npz"), "digits", "--report", report]) == 0
+    assert f"<h1>Evaluation report{title}" in Path(report).read_text("utf-8")
     assert capsys.readouterr().out.strip() + ", of 1,797 in all" == sections_of(Path(report))["result"]
 
 
@@ -220,7 +225,7 @@ def test_a_time_limit_is_stated(tmp_path, monkeypatch):
     pictures.report(tmp_path / "report.html", net, np.hstack([X, X[:, :1] / 100]), y, shape=(1, 3))
     shown = sections_of(tmp_path / "report.html")["importance"]
     assert "The measurement ended after 20 seconds, when 2 of the 3 columns were measured" in shown
-    assert "Left out are x[2]." in shown and "not measured are grey" in shown
+    assert "The measurement left out x[2]." in shown and "not measured are grey" in shown
 
 
 def test_long_names_are_shortened_and_can_be_read(tmp_path, capsys):

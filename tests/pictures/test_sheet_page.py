@@ -27,7 +27,8 @@ from matplotlib.mathtext import MathTextParser
 from numbanet.cli import main
 from numbanet.formulas import BEYOND_ACTIVATIONS, BEYOND_LOSSES
 from numbanet.pages import rows
-from numbanet.pictures import curves, draw_sheet, files, style
+from numbanet.pictures import curves, descents, draw_sheet, files, style
+from numbanet.pictures.curve import Z
 from numbanet.pictures.page import MARGIN
 from tests.pictures.test_pictures import drawn_texts
 
@@ -46,7 +47,7 @@ PAGE_OF = {row: page_of(section) for section in SECTIONS for row in section.rows
 
 @pytest.fixture(scope="module", autouse=True)
 def formulas_are_parsed_once():
-    """Makes matplotlib remember all parsed formulas; by default, it keeps only 50, and parses the others again and again."""
+    """Makes matplotlib remember all parsed formulas; by default, matplotlib remembers only 50, and parses all others again."""
     parse, parsers = (
         MathTextParser._parse_cached.__wrapped__,
         {"vector": MathTextParser("path"), "raster": MathTextParser("agg")},
@@ -112,7 +113,7 @@ def is_drawn(formula, drawn):
 
 @each("row", [pytest.param(row, id=row.formula or row.computed_as) for row in FORMULA_ROWS])
 def test_every_formula_is_drawn_with_its_names(row, texts):
-    """Formulas are on the page of their section; the forms without overflow ("computed as") are on the last page."""
+    """Each formula is on the drawn page of its section; the forms without overflow ("computed as") are on the last page."""
     drawn = "\n".join(map(bare, texts[PAGE_OF[row]]))
     for formula in re.findall(r"\$[^$]+\$", row.formula or row.computed_as):
         assert is_drawn(formula, drawn), formula
@@ -161,7 +162,7 @@ def letters(formulas):
 
 @each("number", [0, 1, 2])
 def test_every_letter_of_a_formula_is_explained(number):
-    """A letter is explained in the notation of its page or an earlier page, or defined by a formula or curve of its page."""
+    """Each letter is explained in the notation on its page or an earlier page, or defined by a formula or curve on its page."""
     symbols = [row.symbol for row, page in PAGE_OF.items() if isinstance(row, rows.Symbol) and page <= number]
     formulas = [row for row, page in PAGE_OF.items() if isinstance(row, rows.Row) and page == number]
     parts = [formula for row in formulas for formula in row.formula.split("$")[1::2]]
@@ -209,7 +210,7 @@ def test_every_curve_has_its_name_at_its_line(pages, box_of):
 
 
 def test_the_name_of_a_piece_is_nearest_to_its_piece(pages, box_of):
-    """SSE, MSE and BCE have the same colour, so that only the distance tells to which piece a name belongs."""
+    """The curves of SSE, MSE and BCE have the same colour, so only the distance shows to which curve a name belongs."""
     (line,) = (line for ax in pages[1].axes for line in ax.get_lines() if "loss_term" in (line.get_gid() or ""))
     pieces = [line.axes.transData.transform(piece[:-1]) for piece in np.split(line.get_xydata(), 3)]
     names = [text for text in line.axes.texts if text.get_text() in ("SSE", "MSE", "BCE")]
@@ -221,25 +222,49 @@ def test_the_name_of_a_piece_is_nearest_to_its_piece(pages, box_of):
         assert 1.7 * own < min(others), text.get_text()
 
 
+def test_equal_curves_are_both_visible_and_named_as_equal(pages):
+    (panel,) = (ax for ax in pages[2].axes if any("d_exponential" in (line.get_gid() or "") for line in ax.get_lines()))
+    a, slope = (line for line in panel.get_lines() if line.get_gid())
+    np.testing.assert_array_equal(a.get_xydata(), slope.get_xydata())
+    assert slope.is_dashed() and not a.is_dashed() and slope.get_zorder() >= a.get_zorder()
+    assert {"$a$", "$da/dz = a$"} <= {text.get_text() for text in panel.texts}
+
+
+def test_no_panel_is_small(pages):
+    """A panel is at least 13 mm wide and 13 mm high."""
+    for figure in pages:
+        for ax in figure.axes:
+            if any("." in (line.get_gid() or "") for line in ax.get_lines()):
+                assert min(ax.get_window_extent().size) / 72 * 25.4 > 13, [line.get_gid() for line in ax.get_lines()]
+
+
+def test_the_examples_of_tangents_are_stated(texts):
+    for variable, page in (("w", 0), ("b", 0), ("z", 0)):
+        assert f"to $L({variable})$" in " ".join(texts[page])
+    stated = re.sub(r"[{}]", "", " ".join(texts[0]))
+    samples = re.search(r"x = ([^$]*)\$, \$?y = ([^$]*)\$", stated)
+    np.testing.assert_array_equal([[float(number) for number in part.split(",")] for part in samples.groups()], [X, Y])
+
+
 def test_the_courses_of_the_update_rules_are_comparable(texts):
     """On the drawn sheet, all update rules take 12 steps from the same start.
 
-    The learning rate eta of each rule is the smallest multiple of 0.05 that leads to the minimum.
+    The learning rate eta of each rule is the smallest multiple of 0.05 with which 12 steps lead to the minimum.
     """
     least = min(neuron_loss(w, 0.5) for w in np.linspace(-4, 4, 801)) + 0.01
-    for make in curves.DESCENTS.values():
+    for make in descents.DESCENTS.values():
         course, eta = make(), float(make().eta[8:-1])
         assert course.note.startswith(f"12 steps from $w = -3.6$, $\\eta = {eta}$") and course.x[0] == -3.6
         assert course.x.size == 13 and round(eta / 0.05, 6) == round(eta / 0.05)
         assert course.y[-1] < least <= make(eta - 0.05).y[-1]
-    assert sum("12 steps from" in text for text in itertools.chain(*texts)) == len(curves.DESCENTS) + 1  # panels, comparison
+    assert sum("12 steps from" in text for text in itertools.chain(*texts)) == len(descents.DESCENTS) + 1  # panels, comparison
 
 
 @each("number", [1, 2, 3])
 def test_dark_pages_have_light_text_on_a_dark_background(number, few_rows, pages):
-    """The first rows of the tables in docs/sheet.md contain every kind of text.
+    """For speed, the dark pages contain only the first row of each table; these rows contain every kind of text.
 
-    The lines need no test: they take their colours from the same theme as the names of the curves.
+    The test does not check the colours of the curves, which come from the same theme as the colours of their names.
     """
     for figure, sign in ((draw_sheet(number, dark=True), 1), (pages[number - 1], -1)):
         paper = np.mean(matplotlib.colors.to_rgb(figure.get_facecolor()))
@@ -255,7 +280,7 @@ def test_rows_that_do_not_fit_raise_an_error(few_rows, monkeypatch):
         if count == 1:
             assert "Momentum" in [drawn.get_text() for drawn in draw_sheet(2).findobj(matplotlib.text.Text)]
         else:
-            with pytest.raises(ValueError, match="too many formulas: a column of the drawing lacks"):
+            with pytest.raises(ValueError, match="too many formulas: a column of the sheet is"):
                 draw_sheet(2)
 
 
@@ -400,7 +425,7 @@ def test_the_integral_of_a_derivative_is_the_curve(key):
 @each("key", [pytest.param(key, id="/".join(key)) for key in LOSSES])
 def test_tangents_have_the_slope_of_the_loss(key):
     curve, loss = curves.CURVES[key](), LOSSES[key]
-    np.testing.assert_allclose(curve.ground, [loss(x) for x in curves.Z], rtol=1e-12)
+    np.testing.assert_allclose(curve.ground, [loss(x) for x in Z], rtol=1e-12)
     for left, right in zip(*(np.column_stack([curve.x, curve.y])[k::3] for k in (0, 1)), strict=True):
         middle, h = (left + right) / 2, 1e-5
         central = (loss(middle[0] + h) - loss(middle[0] - h)) / (2 * h)
@@ -485,7 +510,7 @@ def test_the_committed_pages_are_up_to_date(name, written):
 def test_every_format_is_written(written, few_rows, tmp_path):
     """Each page has its own SVG and PNG file; PDF and HTML files contain all pages.
 
-    The test writes small PNG and HTML files.
+    To save time, the PNG and HTML files of the test contain only small pages.
     """
     assert list(written) == ["sheet.pdf", *SVG_FILES]
     drawn = draw_sheet(3)

@@ -1,4 +1,4 @@
-"""The golden vectors (values of a training step, for ports) in docs/golden equal those that the code and the oracle compute."""
+"""The golden vectors in docs/golden (values of a training step) equal those that the code and the oracle compute."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "porting.md").read_text()
 
 
 def recorded(name, suffix, folder=ROOT / "docs" / "golden"):
-    """Returns the entries "network" and "learning_rate" of a file of golden vectors, and all arrays in the file."""
+    """Returns a training step from a file: the entries "network" and "learning_rate", and all arrays."""
     if suffix == ".npz":
         with np.load(folder / f"{name}.npz") as archive:
             entries = {key: json.loads(str(array)) if array.dtype.kind == "U" else array for key, array in archive.items()}

@@ -1,4 +1,4 @@
-"""numbanet's estimators pass scikit-learn's own checks, agree with scikit-learn's MLP estimators, and have further features."""
+"""numbanet's estimators pass scikit-learn's checks, agree with its MLP estimators, and have features that these lack."""
 
 import copy
 import pickle
@@ -142,7 +142,7 @@ def test_equal_settings_give_scikit_learns_network(task, activation, solver, ear
 @each("device, kernels", ENGINES)
 @each("task", ["multiclass", "number"])
 def test_adam_moves_neurons_without_activation_as_scikit_learn_does(task, device, kernels, samples):
-    """For a ReLU neuron that is always 0, only the weight penalty has a gradient, not much larger than Adam's epsilon."""
+    """For a ReLU neuron that is always 0, only the weight penalty has a gradient, which is little more than Adam's epsilon."""
     X, y = samples[task]
     ours, theirs = kinds(task)
     options = {"hidden_layer_sizes": (7, 4), "random_state": 0, "learning_rate_init": 0.01, "alpha": 1e-5, **ENDLESS}

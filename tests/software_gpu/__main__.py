@@ -1,7 +1,7 @@
 """Builds the software GPU if necessary, and runs a command with it: python -m tests.software_gpu COMMAND ...
 
 Without a command, the module only builds the software GPU. After the command, the module prints how many kernels have run, and
-the findings (errors in kernels) that no test has expected. If there are such findings, the exit status is not 0. The page
+the findings (errors in kernels) that no test has expected. If there are unexpected findings, the exit status is not 0. The page
 docs/software-gpu.md lists the environment variables that the software GPU reads.
 """
 
@@ -39,7 +39,7 @@ def environment(report: str) -> dict[str, str]:
 def executed(report: Path) -> str:
     """Returns a line that states how many kernels, launches and CUDA graphs were executed, and the seconds spent in kernels.
 
-    In the number of kernels, a kernel counts once for each combination of argument types.
+    A kernel that is compiled for several combinations of argument types counts as several kernels.
     """
     rows = [line.split("\t") for line in lines_of(report / "launches")]
     names, launches = {name for *_, name in rows}, sum(int(count) for count, *_ in rows)

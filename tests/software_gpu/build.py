@@ -67,6 +67,6 @@ def compiled(library: Path, sources: list[Path], flags: tuple[str, ...], linked:
 
 @functools.cache
 def fingerprint(patterns: tuple[str, ...], *flags: tuple[str, ...]) -> str:
-    """Returns a hash of the source files that match the given patterns, and of the given compiler flags."""
+    """Returns a hash of the source files that match `patterns`, and of the compiler flags `flags`."""
     files = sorted(path for pattern in patterns for path in HERE.glob(pattern))
     return hashlib.sha256(b"\0".join([*(path.read_bytes() for path in files), repr(flags).encode()])).hexdigest()

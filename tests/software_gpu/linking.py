@@ -49,7 +49,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def complete(linker: Any) -> Any:
-    """Replaces `_Linker.complete` of numba-cuda: returns an image for the software GPU's driver, with the linker's kernels."""
+    """Replaces `_Linker.complete` of numba-cuda: returns the path of the kernels' library in place of machine code."""
     from cuda.core import ObjectCode
 
     library = build.KERNELS / f"{key_of(linker)}.so"
@@ -71,8 +71,8 @@ def key_of(linker: Any) -> str:
 def build_library(linker: Any, library: Path) -> None:
     """Translates the PTX of the linker's code to C++, and compiles the C++ to `library`.
 
-    If the code is not PTX, it is first linked to PTX. The code is also linked to machine code, for the numbers of registers and
-    of bytes of the stack.
+    If the linker's code is not PTX, it is first linked to PTX. The linker's code is also linked to machine code, from which
+    only the numbers of registers and of stack bytes are taken.
     """
     _, log = linked(linker, "cubin")
     ptx = next((bytes(code.code) for code in linker._object_codes if code.code_type == "ptx"), None) or linked(linker, "ptx")[0]
@@ -85,7 +85,7 @@ def build_library(linker: Any, library: Path) -> None:
 def linked(linker: Any, kind: str) -> tuple[bytes, str]:
     """Links the linker's code to machine code (if `kind` is "cubin") or to PTX (if `kind` is "ptx").
 
-    Returns the result, and the output of the assembler ptxas. PTX can be generated only from LTO-IR.
+    Returns the machine code or the PTX, and the messages of the assembler ptxas. PTX can be generated only from LTO-IR.
     """
     from cuda.core import Linker
 

@@ -7,8 +7,8 @@ import pytest
 from numba import float32
 
 from numbanet._cuda import configured, cuda, launching_on
+from numbanet.engines.cuda.limits import allow_shared_memory, free_bytes, stream_beside
 from numbanet.engines.cuda.memory import (
-    allow_shared_memory,
     arrive,
     arrived,
     await_copies,
@@ -19,7 +19,6 @@ from numbanet.engines.cuda.memory import (
     put,
     shared_numbers,
 )
-from numbanet.engines.cuda.memory.limits import free_bytes, stream_beside
 from tests.helpers.engines import SOFTWARE_GPU, each
 from tests.software_gpu import findings
 from tests.software_gpu.translation.ptx import UnsupportedError
@@ -38,7 +37,7 @@ def array(n=THREADS, dtype=np.float32):
 
 
 def run(kernel, *arguments, blocks=1, threads=THREADS, shared_bytes=0):
-    """Runs a kernel to its end; returns the name of the CUDA error, or None, and the kinds of the findings, such as RACE."""
+    """Runs a kernel; returns the name of the CUDA error, or None, and the kinds of the findings (errors), such as RACE."""
     error = None
     try:
         configured(kernel, blocks, threads, shared_bytes)(*arguments)
@@ -50,7 +49,7 @@ def run(kernel, *arguments, blocks=1, threads=THREADS, shared_bytes=0):
 
 
 def name_of(raised):
-    """Returns the name of a CUDA error, such as CUDA_ERROR_LAUNCH_TIMEOUT; raises an error that is not from CUDA again."""
+    """Returns the name of a CUDA error, such as CUDA_ERROR_LAUNCH_TIMEOUT; re-raises an error that is not from CUDA."""
     found = re.search(r"CUDA_ERROR_\w+", str(raised))
     if found is None:
         raise raised
@@ -250,8 +249,9 @@ def test_threads_at_different_barriers():
 def meeting(fault):
     """Returns a kernel whose blocks each write a number, wait for each other, and add up the numbers of all blocks.
 
-    The last thread of a block writes the number, and the first thread waits for the other blocks. The barrier of all blocks has
-    the given fault. If `fault` is None, the barrier is correct, like the barrier of numbanet's cooperative kernel.
+    In each block, the last thread writes a number, and the first thread waits for the other blocks. `fault` names a fault of
+    the barrier at which the blocks wait. If `fault` is None, the barrier is correct, like the barrier of numbanet's cooperative
+    kernel.
     """
     excess = {"waits for too few": -1, "looks once": -2 * BLOCKS, "waits for too many": 1}.get(fault, 0)
     has_barrier_before, has_barrier_after = fault != "no barrier before", fault != "no barrier after"
@@ -290,7 +290,7 @@ def meeting(fault):
 def meet(fault, blocks=BLOCKS):
     """Runs the kernel that `meeting` returns for `fault`.
 
-    Returns the kernel's sums, the name of the CUDA error, and the kinds of the findings.
+    Returns the kernel's sums, the name of the CUDA error, and the kinds of the findings (errors), such as RACE.
     """
     counter, numbers, sums = cuda.to_device(np.zeros(1, np.int32)), array(2 * BLOCKS), array(2 * BLOCKS)
     error, kinds = run(meeting(fault), counter, numbers, sums, blocks=blocks)
@@ -324,7 +324,7 @@ def test_blocks_that_wait_for_ever():
 
 
 def test_more_blocks_than_can_meet():
-    """Both cuda.core, which asks the driver for the limit, and the driver itself reject a grid of too many blocks."""
+    """cuda.core and the driver reject more blocks than the GPU can run at once. cuda.core asks the driver for the limit."""
     from cuda.bindings import driver
 
     arguments = cuda.to_device(np.zeros(1, np.int32)), array(), array()
@@ -362,7 +362,7 @@ def test_a_barrier_of_all_blocks_that_the_software_gpu_cannot_run():
 def copying(fault):
     """Returns a kernel that copies x to y asynchronously, through shared memory.
 
-    The kernel has the given fault; if `fault` is None, the kernel is correct.
+    `fault` names a fault of the kernel; if `fault` is None, the kernel is correct.
     """
 
     @cuda.jit
@@ -441,7 +441,10 @@ def increment(y):
 
 
 def recorded(action, mode="global"):
-    """Records a kernel and an action as a CUDA graph; returns the name of the CUDA error, or None, and the findings' kinds."""
+    """Records a kernel and the call action(y) as a CUDA graph, for an array y on the GPU.
+
+    Returns the name of the CUDA error, or None, and the kinds of the findings (errors), such as CAPTURE.
+    """
     from cuda.core import Device
 
     y = array()
@@ -479,7 +482,7 @@ def test_what_is_not_allowed_while_a_kernel_is_recorded(action):
 
 
 def test_what_is_not_allowed_in_any_mode():
-    """In CUDA's relaxed recording mode, which numbanet uses, a call may allocate memory, but not wait for the stream."""
+    """In CUDA's relaxed recording mode, which numbanet uses, a call may allocate memory, but not wait for the GPU."""
     assert recorded(lambda y: cuda.device_array(3), "relaxed") == (None, [])
     error, kinds = recorded(lambda y: cuda.synchronize(), "relaxed")
     assert error.startswith("CUDA_ERROR_STREAM_CAPTURE") and set(kinds) == {"CAPTURE"}
@@ -489,7 +492,7 @@ def test_what_is_not_allowed_in_any_mode():
 
 
 def test_a_stream_that_waits_for_an_event():
-    """The driver first executes the work before the event, although the program itself has not waited for this work."""
+    """Before the waiting stream's work, the driver executes the work before the event, for which the program has not waited."""
     streams, y, pinned = [cuda.stream(), cuda.stream()], array(1), cuda.pinned_array(1, np.float32)
     events = [cuda.event(), cuda.event()]
     events[0].record(streams[0])
@@ -520,7 +523,7 @@ def test_a_result_that_is_used_before_it_is_there():
 def test_a_copy_that_does_not_wait_for_the_kernel_before_it(monkeypatch, early, found):
     """The kernel and the copy are in different CUDA streams.
 
-    The driver executes the copy as late as possible or, if SOFTWARE_GPU_EARLY is 1, early.
+    The driver executes the copy as late as possible or, if SOFTWARE_GPU_EARLY is 1, at once.
     """
     monkeypatch.setenv("SOFTWARE_GPU_EARLY", early)
     y, pinned, stream = array(2), cuda.pinned_array(1, np.float32), stream_beside()

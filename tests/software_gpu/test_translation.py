@@ -204,7 +204,7 @@ IMMEDIATE = [("mul.wide.u32", "u32", "u64", -1171354717), ("and.b64", "u64", "u6
 
 @pytest.fixture(scope="module")
 def functions():
-    """Returns a function that looks up the kernel of a case by name.
+    """Returns a function that looks up a kernel by name, such as "case0", the kernel of CASES[0].
 
     All kernels are in one module, because each compilation takes seconds.
     """

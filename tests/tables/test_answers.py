@@ -1,4 +1,4 @@
-"""numbanet checks predictions before it converts them to answers; error messages and printed tables are right."""
+"""numbanet checks predictions before it converts them to answers (labels or numbers); messages and printed tables are right."""
 
 import numpy as np
 import pytest

@@ -19,7 +19,7 @@ def check(y, y_hat, expected, **options):
 
 
 def of_one_label(y, y_hat):
-    """Returns scikit-learn's values of the metrics for one label: targets y that are 0 or 1, and predicted probabilities."""
+    """Returns scikit-learn's metrics for one label per sample, from targets y (0 or 1) and predicted probabilities y_hat."""
     y, y_hat = y > 0.5, y_hat.astype(np.float64)
     return {
         "f1": sk.f1_score(y, y_hat > 0.5, zero_division=0),

@@ -608,7 +608,7 @@ print(np.concatenate([a.ravel() for pair in net.parameters() for a in pair]).tob
 
 
 def killed_training(path, epochs, kill_after=None):
-    """Trains in a new process; returns the last line that it prints, or None if it is killed after `kill_after` seconds."""
+    """Trains in a new process; returns the last line that the process prints, or None if it is killed after `kill_after` s."""
     with python("-c", KILLED, path, epochs) as process:
         assert process.stdout.readline() == "begins\n"
         if kill_after is not None:

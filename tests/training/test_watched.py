@@ -372,7 +372,7 @@ def test_early_stopping_on_a_metric_that_is_always_nan_says_so():
         "metrics": {"odd": lambda y, y_hat: np.nan},
         "early_stopping": numbanet.EarlyStopping(2, monitor="odd", mode="min"),
     }
-    with pytest.warns(RuntimeWarning, match="monitored nothing: the metric 'odd' was missing or nan in every epoch"):
+    with pytest.warns(RuntimeWarning, match="early_stopping had no effect: the metric 'odd' was missing or nan in every epoch"):
         network().fit(X, Y, epochs=4, learning_rate=0.01, verbose=0, **options)
 
 

@@ -120,7 +120,7 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean(device, kernels, loss, sample
 
 
 def test_balanced_counts_what_is_trained_on_in_every_form(samples, weights, tmp_path):
-    """With "balanced", all forms of the same data give the same network, even if one process's samples lack a class."""
+    """Balanced class weights are equal for arrays, files and parts of several processes, even if a part lacks a class."""
     x, y = samples
     y = np.sort(y)  # the first shard contains only class 0
     np.save(tmp_path / "x.npy", x)

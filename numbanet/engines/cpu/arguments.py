@@ -18,7 +18,7 @@ class Workspace(NamedTuple):
         for a block of samples.
     header : (1,) record
         Sizes, and offsets into `memory`, that describe the whole network. Compiled functions receive the record `header[0]`
-        instead of the array.
+        instead of the array `header`.
     layers : (L,) record
         For each of the L layers, the layer's sizes, and the offsets into `memory` at which the layer's arrays begin.
     integers : (3 * rows,) int32
@@ -48,8 +48,9 @@ class Samples(NamedTuple):
     order : (n,) int64
         The row indices into x and y of the samples to process, in this order.
     outputs : (n, n_out) or (n, 2)
-        For the task PREDICT, the array that receives y_hat. For the task LOGITS, the array that receives z of the last layer.
-        For the task EVALUATE, the array that receives the loss and the number of correct outputs (hits) of each sample.
+        The array that receives the results. The task PREDICT writes y_hat to `outputs`. The task LOGITS writes z of the last
+        layer to `outputs`. The task EVALUATE writes the loss and the number of correct outputs (hits) of each sample to
+        `outputs`.
     """
 
     x: np.ndarray
@@ -67,8 +68,9 @@ class Job(NamedTuple):
     task : int
         One of the constants PREDICT, LOGITS, EVALUATE, TRAIN and DESCEND in the module `cpu.epoch`.
     batch_size : int
-        Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE: number of samples in a block. If several
-        threads compute, the number of samples in a block is a multiple of MR.
+        Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE, `batch_size` is the number of samples in a
+        block. If several threads compute, the number of samples in a block is a multiple of MR, the number of rows
+        of a tile.
     stop : int
         A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
@@ -105,14 +107,14 @@ class Block(NamedTuple):
     position : int
         Position of the block's first sample in `Samples.order`.
     first : int
-        Index of the memory row that holds the block's first sample. The index is a multiple of MR.
+        Index of the memory row that holds the block's first sample: a multiple of MR, the number of rows of a tile.
     n : int
         Number of samples in the block.
     opens, closes : bool
         `opens` is true if the block is the first block of its batch. `closes` is true if the block is the last block of its
         batch, after which the parameters are updated.
     rates_at : int
-        Index, in the flattened table `UpdateRule.rates`, at which the batch's n, eta, eta_t and epsilon_t begin.
+        Index, in the flattened table `UpdateRule.rates`, at which the batch's row of four rates begins.
     """
 
     position: int

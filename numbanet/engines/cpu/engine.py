@@ -45,12 +45,12 @@ class Terms(NamedTuple):
     rule : Rule
         The update rule.
     rates : (steps, 4) float64
-        For each step, n, eta, eta_t and epsilon_t, as in `UpdateRule`.
+        For each step, the loss divisor n, the learning rate eta, and Adam's eta_t and epsilon_t (see `UpdateRule`).
     draw : Draw or None
         The key and counter of dropout's random numbers; None for no dropout.
     spare : bool
         If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
-        that sets `spare` to True must hold the lock from the first block of a batch to the last block.
+        that sets `spare` to True must hold the engine's lock from the first to the last block of a batch.
     reached : list, optional
         The call puts an array into this list, from which the caller can read the position that the call has reached, even if a
         signal handler raised an exception (see `threads.Crew.call`).
@@ -77,8 +77,8 @@ class FastCpuEngine:
     method `train_epoch` may yield between two blocks of a batch, when the gradients of only some of the batch's samples have
     been added up. Callbacks and other threads may call the engine between two blocks of a batch, and must not change the
     unfinished gradients. The memory layout of the network therefore has two arrays for gradients. Only one epoch at a time,
-    which holds a `Claim`, adds up its gradients in the first array. Calls without a `Claim` use the second array for gradients,
-    and hold the lock until their gradients are complete.
+    which holds a `Claim`, adds up its gradients in the first array for gradients. Calls without a `Claim` use the second array
+    for gradients, and hold the lock until their gradients are complete.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class FastCpuEngine:
     def _run_whole_batches(self, job: Job, samples: Samples, totals: Totals, terms: Terms) -> Totals:
         """Calls `_run` repeatedly, until the end of the batch that contains the position `job.stop`.
 
-        Holds the engine's lock meanwhile.
+        Holds the engine's lock until the last call of `_run` has returned.
         """
         stop = min(-(-job.stop // job.batch_size) * job.batch_size, samples.order.size)
         with self.lock.here:
@@ -254,9 +254,10 @@ class FastCpuEngine:
         return outputs
 
     def _gradient_blocks(self, x, y, weights=None) -> Iterator[Totals]:
-        """Adds up the gradients of one batch in the second of the two arrays for gradients. The caller must hold the lock.
+        """Adds up the gradients of one batch in the second of the two arrays for gradients.
 
-        Yields after each block of samples, so that the caller can read the block's values of delta in memory.
+        The caller must hold the engine's lock. Yields after each block of samples, so that the caller can read the block's
+        values of delta in memory.
         """
         n, totals = x.shape[0], NOTHING
         batch = epoch_of(rows_between(0, n), n, 0.0)
@@ -276,7 +277,7 @@ class FastCpuEngine:
         return Samples(x, y, weights, np.ascontiguousarray(order, np.int64), outputs)
 
     def _block_rows(self, batch_size: int) -> int:
-        """Returns the number of samples per block that cuts a batch into blocks of (almost) equal size."""
+        """Returns the number of samples per block if a batch is cut into as few blocks as possible, of (almost) equal size."""
         blocks = -(-batch_size // self.most_rows)
         return -(-batch_size // blocks)
 
@@ -323,10 +324,10 @@ class FastCpuEngine:
         return Totals(*totals)
 
     def _new_workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, None]:
-        """Returns a tuple: the fields of a `Workspace` for blocks of `rows` samples, and None.
+        """Returns a `Workspace`'s fields for blocks of `rows` samples, and None in place of `run`, which the caller compiles.
 
-        `drops` and `spare` are the parameters of `Layout.records`. The workspace contains only the first `layers` layers of the
-        network.
+        `drops` is true if dropout is applied, and `spare` is true if gradients are added up in the second array for gradients.
+        The workspace contains only the first `layers` layers of the network.
         """
         layout = self.layout
         header, records, _ = layout.records(rows, drops, spare)

@@ -1,14 +1,14 @@
 """The compiled function `run`, which computes whole epochs. `run` is compiled once for all networks of a dtype.
 
-The network processes samples in blocks with a fixed number of rows. If a batch has several blocks, their gradients are added
-up, in the order of the blocks, until the batch is complete. Because of the division into blocks, the required memory is small,
+The network processes samples in blocks with a fixed number of rows. If a batch is divided into several blocks, `run` adds up
+the blocks' gradients, in order, until the batch is complete. Because samples are processed in blocks, little memory is needed,
 and `run` can return after any block. The sum of the losses so far is an argument of `run`, which adds the next losses to the
 sum. The rounding errors of the sum of losses are therefore the same, wherever a call of `run` ends and the next call begins.
 
 Any number of threads may call `run` with the same arguments. In training, the threads divide the work of each part of the
 computation, such as a matrix product, among themselves, and wait for each other before the next part reads the results. In
-predictions and evaluations, each thread computes whole blocks. The results do not depend on which thread computes a block or a
-part.
+predictions and evaluations, each thread computes whole blocks of samples. Which thread computes which part of the work does not
+change the results.
 """
 
 import numpy as np
@@ -43,12 +43,12 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
 @njit_part
 def gather(memory, header, panels, samples, position, span, scratch):
-    """Copies the rows order[position + s] of x, for s in the range `span`, to the panels that begin at memory[panels].
+    """Copies rows of x to panels (blocks of NR columns): row order[position + s] of x to row s, for s in the range `span`.
 
     Also asks the CPU to load the rows of y with the same indices into its cache.
 
-    A panel is a block of NR columns (see the module `layout`). `position` is the position in `order` of the block's first
-    sample. Returns True if all copied values are finite. `scratch` is the offset of scratch memory for one SIMD vector.
+    The panels begin at memory[panels] (see the module `layout`). Returns True if all copied values are finite. `scratch` is the
+    offset of scratch memory for one SIMD vector.
     """
     half, zero = lanes(memory), get(memory, header.zeros)
     x, y, order = samples.x, samples.y, samples.order
@@ -80,13 +80,13 @@ def gather(memory, header, panels, samples, position, span, scratch):
 
 @njit_merged
 def tiles_of(layer, groups, nr):
-    """Returns the number of tiles (MR samples x NR neurons) in a layer's activations, for `groups` groups of MR samples."""
+    """Returns the number of tiles (MR = 6 samples x `nr` neurons) in a layer's activations of `groups` groups of MR samples."""
     return -(-layer.n_out // nr) * groups
 
 
 @njit_merged
 def rows_of(block, member):
-    """Returns the range of memory rows that this thread processes: rows of the block's samples, in whole groups of MR rows."""
+    """Returns the range of the block's memory rows that this thread processes: groups of MR = 6 rows, or fewer in the last."""
     groups = thread_range(-(-block.n // MR), member)
     return Span(block.first + groups.begin * MR, block.first + min(groups.end * MR, block.n))
 
@@ -95,8 +95,8 @@ def rows_of(block, member):
 def forward(workspace, samples, block, draw, member):
     """Computes the activations a of every layer for the samples of a block.
 
-    Also writes z and a of the last layer to tables that are indexed [neuron][sample]. If an input is not finite, adds this
-    thread to the count in the field INVALID of the array `team`.
+    Also writes z and a of the last layer to tables that are indexed [neuron][sample]. If an input is not finite, adds 1 to the
+    field INVALID of the array `team`, which counts the threads that found such inputs.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     last, rows = layers.size - 1, rows_of(block, member)
@@ -124,7 +124,8 @@ def forward(workspace, samples, block, draw, member):
 def backward(workspace, block, step, draw, member):
     """Computes delta of all layers from delta of the last layer.
 
-    After the last block of a batch, also updates w and b. After any earlier block of the batch, leaves the gradients in memory.
+    If `block.closes` is true (after the last block of a batch), also updates w and b. Otherwise, only stores the gradients in
+    memory.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     nr, groups, rows = NR_VECTORS * lanes(memory), -(-block.n // MR), rows_of(block, member)
@@ -149,9 +150,9 @@ def backward(workspace, block, step, draw, member):
 
 @njit_merged
 def block_at(position, first, block_rows, count, job):
-    """Returns the block of at most `block_rows` samples that begins at `position`. `count` is the number of all samples.
+    """Returns the block of at most `block_rows` samples that begins at `position`.
 
-    The block's first sample is in the memory row with the index `first`.
+    The block's first sample is in the memory row with the index `first`. `count` is the length of `Samples.order`.
     """
     batch = position // job.batch_size
     begin = batch * job.batch_size

@@ -1,6 +1,7 @@
 """Compiles the function `run` and the routines that a network needs for a task, unless they are compiled already.
 
-The addresses of the routines are stored in the network's header and in the layers' records (see the module `kernels.layout`).
+A routine is a compiled function that `run` calls by its address. The addresses of the routines are stored in NumPy records: the
+network's header, and one record per layer (see the module `kernels.layout`).
 """
 
 from collections.abc import Callable
@@ -58,15 +59,15 @@ def compile_products(dtype: str, *names: str) -> None:
 def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspace, clips: bool) -> Callable:
     """Returns the compiled function `run` for the argument types of a call.
 
-    Compiles `run` and all routines that `task` needs, unless they are compiled already. Writes the addresses of the routines to
-    the header and to the layers' records of `workspace`, which may have only the first layers of the network. `clips` is true
-    if the update rule clips gradients. If this process may use two or more cores, a second process compiles matrix products,
-    while this process compiles `run` and the other routines.
+    Compiles `run` and all routines that `task` needs, unless they are compiled already. Writes the routines' addresses to
+    `workspace.header` and `workspace.layers`, which has records only of the layers that the call computes. `clips` is true if
+    the update rule clips gradients. If this process may use two or more cores, a second process compiles matrix products, while
+    this process compiles `run` and the other routines.
     """
     dtype, header, layers, trains = topology.dtype, workspace.header[0], workspace.layers, task == TRAIN
     products = [] if task == DESCEND else list(PRODUCTS) if trains else ["forward"]
     missing = [name for name in products if PRODUCTS[name][0].must_be_compiled(PRODUCTS[name][1], dtype)]
-    argument_types = () if dtype in COMPILED else types_of(run, arguments)
+    argument_types = () if dtype in COMPILED else types_of(arguments)
     aside = missing if argument_types and must_be_compiled(run, argument_types) else missing[1:]
     with _compiled_aside(dtype, aside if threads.get_num_threads() > 1 else []) as wait:
         if argument_types:
@@ -88,7 +89,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
 
 
 def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager[Callable[[], None]]:
-    """Returns a context manager that compiles routines in a second process, and provides a function that waits for its end."""
+    """Returns a context manager that compiles routines in a second process and yields a function that awaits that process."""
     return called_aside(compile_products, (dtype.name, *names)) if names else nullcontext(lambda: None)
 
 

@@ -1,15 +1,16 @@
 """Functions with which threads join a team (the threads of one compiled call) and wait for each other.
 
 The threads of a team work together on one compiled call. In training, the work on one block of samples is called a round.
-Thread 0, which is the calling thread, opens one round after another. Other threads may join the team at any time, and work from
-the next round on. Because the operating system may start the other threads slowly, thread 0 waits for the other threads before
-the first round, but only for a few milliseconds. Results do not depend on the number of threads.
+Thread 0, which is the thread that called the engine, begins one round after another. Other threads may join the team at any
+time, and take part in the work from the next round (block of samples) on. Because the operating system may start the other
+threads slowly, thread 0 waits for the other threads before the first block of samples, but only for a few milliseconds. The
+computed results do not depend on the number of threads.
 
 In predictions and evaluations, there are turns instead of rounds: in a turn, a thread takes the next block of samples, and
 computes all layers for the block alone. In predictions and evaluations, no thread waits for another thread, except thread 0 at
 the end of the call.
 
-A team is represented by an int64 array, whose fields are a cache line apart.
+A team (the threads of one compiled call) is represented by an int64 array, whose fields lie in separate cache lines.
 """
 
 import platform
@@ -47,10 +48,10 @@ class Member(NamedTuple):
     number : int
         The index of the thread: 0 for the calling thread, 1 or more for a thread that helps the calling thread.
     size : int
-        Number of threads that work in the round; 0 after the last round.
+        Number of threads that work in the round; 0 if no round is left.
     round : int
-        The value of team[ROUND] in this round, which combines the index of the round and the number of its threads. Only
-        threads that help the calling thread use the field `round`.
+        The value of team[ROUND] in this round, which combines the index of the round and the number of its threads. Thread 0
+        does not use the field `round`.
     """
 
     team: np.ndarray
@@ -67,9 +68,9 @@ class Span(NamedTuple):
 
 
 def new_team(helpers: int) -> np.ndarray:
-    """Returns the array of a new team.
+    """Returns the int64 array that represents a new team (the threads of one compiled call).
 
-    The team's only member is the calling thread, which expects `helpers` more threads to join.
+    At first, the only member is the calling thread, which expects `helpers` more threads to join.
     """
     team = np.zeros(56, np.int64)
     if helpers:
@@ -120,7 +121,7 @@ def publish(typingctx, team, field, value):
 
 @intrinsic
 def pause(typingctx):
-    """Tells the CPU core that this thread is only waiting. Does nothing if the core has no instruction for this purpose."""
+    """Tells an x86 CPU core that this thread is only waiting; on other CPUs, does nothing."""
 
     def code(context, builder, signature, arguments):
         if _HAS_PAUSE:
@@ -178,7 +179,7 @@ def await_helpers(team):
 
 @njit_merged
 def enlist(team, helps, waits):
-    """Returns a `Member` for the current thread, to be used before the first round or turn.
+    """Returns a `Member` for the current thread, to be used until the thread gets its first block of samples.
 
     If `helps` is true, the thread is a helping thread; otherwise it is thread 0, which waits for the helping threads if `waits`
     is true.
@@ -193,7 +194,7 @@ def enlist(team, helps, waits):
 
 @njit_merged
 def open_round(team, position):
-    """Opens a round: lets the threads of the team begin the work on the block of samples that begins at `position`.
+    """Begins a round: lets the threads of the team work on the block of samples that begins at `position`.
 
     Only thread 0 calls `open_round`. Returns the number of threads that work in the round, which is the number of threads that
     have joined so far.
@@ -206,10 +207,10 @@ def open_round(team, position):
 
 @njit_merged
 def await_round(team, number, seen):
-    """Makes the helping thread `number` wait for the next round in which it works, or for the end of the call.
+    """Makes the helping thread `number` wait for the next round in which the thread works, or for the end of the call.
 
     A round is the work on one block of samples. `seen` is the last value of team[ROUND] that the thread has read. Returns the
-    new value of team[ROUND].
+    new value of team[ROUND], which encodes the index of the round and the number of its threads.
     """
     while True:
         wait_while(team, ROUND, seen)
@@ -228,8 +229,8 @@ def size_of(round_):
 def next_round(member, position, stop):
     """Returns a `Member` for the thread in the next round, and the position of the block of samples that the round computes.
 
-    If there is no further round, the member's size is 0. Thread 0 opens rounds until its position has reached `stop`. Helping
-    threads wait until a round is opened.
+    A round is the work on one block of samples. If no round is left, the member's size is 0. If the current thread is thread 0,
+    it begins a round, unless `position` has reached `stop`. A helping thread waits until thread 0 begins a round.
     """
     team, round_, size = member.team, member.round, 0
     if member.number > 0:
@@ -248,8 +249,8 @@ def next_round(member, position, stop):
 def next_turn(member, count, stop):
     """Takes the next `count` samples for the current thread, which processes them alone.
 
-    Returns a `Member` for the thread, and the position of the first of these samples. If all samples up to the position `stop`
-    are taken, the member's size is 0.
+    Returns a `Member` for the thread, and the position of the first sample taken. If other threads have already taken all
+    samples up to the position `stop`, the member's size is 0.
     """
     position = fetch_add(member.team, POSITION, count)
     return Member(member.team, member.number, 1 if position < stop else 0, member.round), position
@@ -257,7 +258,7 @@ def next_turn(member, count, stop):
 
 @njit_merged
 def finish(member):
-    """Tells thread 0 that a helping thread has processed its last samples. Thread 0 waits for all threads that have joined."""
+    """Tells thread 0 that a helping thread has processed its last samples; in thread 0, waits for all helping threads."""
     team = member.team
     if member.number > 0:
         fetch_add(team, ARRIVED, 1)

@@ -23,7 +23,7 @@ from numbanet.engines.cpu.team import CLOSED, MOST_THREADS, ROUND, new_team
 class Lock:
     """A reentrant lock that can be copied and pickled. A copy is a new, unlocked lock.
 
-    In a forked process, a new, unlocked lock replaces the lock.
+    In a forked process, a new, unlocked lock replaces the lock of the parent process.
     """
 
     def __init__(self):
@@ -36,9 +36,9 @@ class Lock:
     def here(self) -> Any:
         """The lock that belongs to this process, for use in a with statement.
 
-        The property returns Python's own lock, because signal handlers do not interrupt the methods `__enter__` and `__exit__`
-        of Python's own lock. If the class `Lock` defined `__enter__` in Python, a signal handler could raise an exception just
-        before `__enter__` returns, and the lock would stay locked.
+        The property returns a `threading.RLock`, because signal handlers do not interrupt the methods `__enter__` and
+        `__exit__` of an `RLock`. If the class `Lock` defined `__enter__` in Python, a signal handler could raise an exception
+        just before `__enter__` returns, and the lock would stay locked.
         """
         if self._process != os.getpid():  # a forked process: the thread that held the lock may not exist here
             self._renew()
@@ -64,9 +64,9 @@ class Crew:
 
     Notes
     -----
-    The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is deleted, the
-    reference removes itself from the set. Other calls can therefore use the cores of a call that has ended, even if Ctrl-C has
-    ended the call.
+    The set `calls` holds a weak reference to the `Call` object of every call in progress. When a `Call` object is deleted, its
+    reference in `calls` is removed. Other calls can therefore use the cores of a call that has ended, even if Ctrl-C has ended
+    the call.
     """
 
     def __init__(self, size: int):
@@ -84,10 +84,11 @@ class Crew:
     def call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None = None) -> Any:
         """Calls `run` in the calling thread and in helping threads on free cores, in at most `most` threads altogether.
 
-        The calling thread calls run(*arguments, team, False); `call` returns the result. Helping threads call run(*arguments,
-        team, True). If a signal handler raises an exception during `run`, Python raises the exception after `run` has returned,
-        and the result is lost. For this case, `call` stores the array `team` in the list `reached` before `run` begins:
-        team[POSITION] is the position in the samples that `run` has reached, or 0 if `run` has not begun.
+        The calling thread calls run(*arguments, team, helps) with helps = False; `call` returns the result. Helping threads
+        pass helps = True. The threads communicate through the array `team`. If a signal handler raises an exception during
+        `run`, Python raises the exception after `run` has returned, and the result is lost. Before `run` begins, `call`
+        therefore stores `team` in the list `reached`. After an exception, the caller reads in team[POSITION] up to which
+        position `run` has processed the samples (0 if `run` has not begun).
         """
         call = Call()
         with self.lock:

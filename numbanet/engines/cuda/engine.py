@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._cuda import cuda
-from numbanet.engines.cuda import planning
+from numbanet.engines.cuda import limits, planning
 from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.cooperative.grid import Grid
 from numbanet.engines.cuda.cooperative.layout import GridPlan
-from numbanet.engines.cuda.memory import limits
-from numbanet.engines.cuda.memory.limits import ensure_free, present_limits
+from numbanet.engines.cuda.limits import ensure_free, present_limits
 from numbanet.engines.cuda.notes import Notes
 from numbanet.engines.cuda.planning import TrainingPlan
 from numbanet.engines.cuda.products.batch import Batch
@@ -37,9 +36,10 @@ NOTES_BYTES = 40
 
 
 class FastCudaEngine:
-    """The fast engine for an NVIDIA GPU. The engine trains in one of three ways, which `planning` chooses by estimated times.
+    """The fast engine for an NVIDIA GPU.
 
-    To predict and evaluate, the engine computes a matrix product per layer, for CHUNK samples at a time.
+    The engine trains in one of three ways, which the module `planning` chooses by estimated training times. To predict and
+    evaluate, the engine computes a matrix product per layer, for CHUNK samples at a time.
 
     Parameters
     ----------
@@ -78,9 +78,10 @@ class FastCudaEngine:
         self.moments.write(moments)
 
     def upload(self, array: Any) -> Any:
-        """Copies an array to the GPU if it fits into GPU memory together with the workspace for a chunk of samples.
+        """Copies an array to the GPU if it fits into GPU memory together with the activations and errors of a chunk of samples.
 
-        An array that does not fit is returned unchanged, and is copied in chunks during the computation.
+        If the array does not fit, `upload` returns the array itself, and the engine copies its samples in chunks during the
+        computation.
         """
         n = array.shape[0]
         beside = workspace_bytes(self.topology, min(n, CHUNK)) + n * NOTES_BYTES
@@ -158,7 +159,7 @@ class FastCudaEngine:
         yield notes.totals()
 
     def _train(self, plan: TrainingPlan, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
-        """Trains on a part of an epoch, and yields the number of samples of the part that have been processed.
+        """Trains on a part of an epoch, and yields, again and again, how many of the part's samples have been processed.
 
         `before` is the number of samples in the earlier parts of the epoch.
         """
@@ -275,8 +276,8 @@ class FastCudaEngine:
     def _gradients_of_share(self, x, y, epoch: Epoch, samples: slice, position: int, rates, notes: Notes) -> None:
         """Computes the gradients of this process's part of a batch.
 
-        The part of the batch consists of the row indices epoch.order[samples]. `position` is the index of the part's first
-        sample within the whole epoch.
+        The part of the batch consists of the row indices epoch.order[samples]. `position` is the index, within the whole epoch,
+        of the first sample of this process's part.
         """
         order = np.ascontiguousarray(epoch.order[samples], np.int64)
         work = self.workspaces.of(order.size)
@@ -291,8 +292,8 @@ class FastCudaEngine:
     def _chunks(self, *arrays: Any) -> Iterator[tuple[slice, Workspace, list]]:
         """Divides samples into chunks of at most CHUNK samples.
 
-        For each chunk, yields its range of indices, a workspace, and the chunk's rows of the given arrays, in GPU memory. If
-        CHUNK samples do not fit into the free memory, yields fewer samples at a time.
+        For each chunk, yields the range of its indices, a workspace (GPU arrays for intermediate values), and the chunk's rows
+        of the given arrays, in GPU memory. If CHUNK samples do not fit into the free memory, yields fewer samples at a time.
         """
         count = min(CHUNK, arrays[0].shape[0])
         free = self._make_room(count, *arrays)
@@ -307,8 +308,8 @@ class FastCudaEngine:
     def _bytes_for(self, count: int, *arrays: Any) -> int:
         """Returns the number of bytes of GPU memory that computing with `count` samples at a time needs.
 
-        The memory holds two workspaces, because the last group of samples may have fewer than `count` samples. If samples are
-        streamed, the memory also holds two buffers.
+        For more than `count` samples, the memory holds two workspaces (arrays for intermediate values), because the last group
+        of samples may be smaller. If samples are streamed (copied to the GPU in chunks), the memory also holds two buffers.
         """
         workspaces = workspace_bytes(self.topology, count) * (2 if arrays[0].shape[0] > count else 1)
         buffers = 2 * count * self.chunks.bytes_of_sample if _are_streamed(arrays) else 0
@@ -345,10 +346,10 @@ def _are_streamed(arrays: tuple) -> bool:
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
     """Returns an epoch that consists of some samples of `epoch`.
 
-    The selected samples are the samples epoch.order[samples]. `rows` holds the row indices of the selected samples, and becomes
-    the order of the returned epoch. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned epoch
-    has the sample weights of `epoch`. If the samples are streamed, `rows` are indices into a buffer that contains only the
-    selected samples, and the returned epoch has only the sample weights of the selected samples.
+    The returned epoch consists of the samples epoch.order[samples]. `rows` holds the row indices of the returned epoch's
+    samples, and becomes its order. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned epoch has
+    the sample weights of `epoch`. If the samples are streamed (copied to the GPU in chunks), `rows` are indices into a buffer
+    of the returned epoch's samples, and the returned epoch has the weights of these samples only.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

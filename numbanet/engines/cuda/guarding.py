@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from numbanet._cuda import wait
 from numbanet.engines.cpu.threads import Lock
-from numbanet.engines.cuda.memory import limits, present_gpu
+from numbanet.engines.cuda import limits
+from numbanet.engines.cuda.limits import present_gpu
 from numbanet.engines.epoch import Epoch
 from numbanet.engines.interface import Totals
 
@@ -24,14 +25,15 @@ UNCHANGED = "The network has the parameters from before this call."
 def guarded(engine_class: Callable[..., Any], *arguments: Any) -> "GuardedEngine":
     """Creates an engine and returns it, wrapped in a `GuardedEngine`, which restores the parameters if a call fails.
 
-    The engine is `engine_class(*arguments)`.
+    The wrapped engine is `engine_class(*arguments)`.
 
     Raises
     ------
     MemoryError
-        Too little GPU memory is free for the engine. The error message states the number of free bytes.
+        Too little GPU memory is free for the engine. The error message states how many bytes of GPU memory are free.
     RuntimeError
-        The engine cannot be set up on the GPU for another reason. The error message quotes the driver's error.
+        The engine cannot be set up on the GPU for a reason other than too little memory. The error message quotes the driver's
+        error.
     """
     try:
         engine = engine_class(*arguments)
@@ -49,7 +51,7 @@ def explained(error: Exception) -> str:
 def is_out_of_memory(error: Exception) -> bool:
     """Returns True if `error` means that the driver could not allocate GPU memory.
 
-    The class of the error depends on the package that provides `numba.cuda`.
+    Only the message is checked, because the class of the error depends on the package that provides `numba.cuda`.
     """
     return "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
 
@@ -69,8 +71,8 @@ class GuardedEngine:
     ----------
     kept, kept_moments : ndarray, list of ndarray
         Copies, in host memory, of the parameters and of the update rule's moments after the last call that was not interrupted.
-        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. Reading the parameters
-        after each epoch therefore makes no second copy.
+        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. After each epoch, reading
+        the parameters therefore makes no second copy.
     changed : bool
         Whether the parameters on the GPU may differ from `kept`, because training is running or was interrupted.
     lost : str or None
@@ -89,7 +91,7 @@ class GuardedEngine:
     def read(self) -> NDArray[np.floating]:
         """Returns the parameters as a read-only array.
 
-        If this process cannot use the GPU any more, the array is the copy that the host keeps.
+        If this process cannot use the GPU any more, the array is the last copy in host memory.
         """
         with self.lock.here:
             self._refresh()
@@ -98,7 +100,7 @@ class GuardedEngine:
     def read_moments(self, count: int) -> list[NDArray[np.floating]]:
         """Returns the first `count` moments of the update rule (velocity, or Adam's m and v) as read-only arrays.
 
-        If this process cannot use the GPU any more, the arrays are the copies that the host keeps.
+        If this process cannot use the GPU any more, the arrays are the last copies in host memory.
         """
         with self.lock.here:
             self._refresh()
@@ -106,14 +108,14 @@ class GuardedEngine:
             return self.kept_moments[:count]
 
     def write(self, parameters: NDArray[np.floating]) -> None:
-        """Replaces the parameters on the GPU and the copy that the host keeps."""
+        """Replaces the parameters on the GPU, and the copy of the parameters in host memory."""
         with self.lock.here:
             with self._guard():
                 self.engine.write(parameters)
             self.kept, self.changed = _read_only(np.array(parameters, self.engine.topology.dtype)), False
 
     def write_moments(self, moments: list[NDArray[np.floating]]) -> None:
-        """Replaces the first `len(moments)` moments of the update rule on the GPU and the copies that the host keeps."""
+        """Replaces the first `len(moments)` moments of the update rule on the GPU, and their copies in host memory."""
         with self.lock.here:
             with self._guard():
                 self.engine.write_moments(moments)
@@ -169,7 +171,7 @@ class GuardedEngine:
                 self._keep()
 
     def _in_turn(self, parts: Iterator[Totals]) -> Iterator[Totals]:
-        """Yields the same totals as the generator `parts`, and holds the lock while the generator computes."""
+        """Yields the same totals as the generator `parts`, and holds the engine's lock while the generator computes."""
         while True:
             with self.lock.here:
                 totals = next(parts, None)
@@ -192,7 +194,7 @@ class GuardedEngine:
         self.changed = False
 
     def _refresh(self) -> None:
-        """Copies the parameters from the GPU to the host if they may have changed. Warns if the GPU cannot be read."""
+        """Copies the parameters from the GPU to the host if they may have changed; issues a warning if the copy fails."""
         if self.changed and self.lost is None:
             try:
                 with self._guard():
@@ -205,8 +207,8 @@ class GuardedEngine:
     def _guard(self) -> Iterator[None]:
         """Restores the parameters if an Exception is raised in the with block.
 
-        Ctrl-C raises KeyboardInterrupt, which is not an Exception. After Ctrl-C, the parameters keep the changes that the
-        finished training steps have made.
+        Ctrl-C does not restore the parameters, because KeyboardInterrupt is not a subclass of Exception: the parameters keep
+        the changes that the finished training steps have made.
         """
         if self.lost is not None:
             raise RuntimeError(self.lost)
@@ -225,7 +227,7 @@ class GuardedEngine:
             raise
 
     def _restore(self, error: Exception) -> None:
-        """Writes the parameters and moments that the host keeps back to the GPU.
+        """Writes the host's copies of the parameters and moments back to the GPU.
 
         If the parameters cannot be written, this process cannot use the GPU any more, and the method raises RuntimeError.
         """

@@ -59,7 +59,7 @@ def output_row(layer, n, y, z, a, delta, work, notes):
     """Computes the activations a, delta, the loss and the number of correct outputs of one sample, from its y and z.
 
     `layer` is an `OutputLayer`, and `n` is the divisor of the batch's mean loss. Reads y and z, both (1, n_out). Writes a and
-    delta, both (1, n_out), and the arrays of `notes`, both (1,). Uses the scratch arrays in `work`.
+    delta, both (1, n_out), and the arrays of `notes`, both (1,). Overwrites the scratch arrays in `work`.
     """
     loss_kind, kind, epsilon = layer
     u, dl, z_max, others = work

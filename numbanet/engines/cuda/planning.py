@@ -1,8 +1,8 @@
 """Chooses the way to train a network on a GPU, from the network's topology, the batch size and the limits of the GPU.
 
 The three ways to train are called "resident", "cooperative" and "products"; the class `TrainingPlan` describes the three ways.
-The choice depends on the estimated time that a training step takes in each way. The estimates are accurate enough to tell
-whether one way is much faster than the other ways. The GPU benchmarks measure the actual times.
+The choice depends on the estimated time of a training step in each of the three ways. The estimates are accurate enough to tell
+whether one way to train is much faster than the other ways. The project's GPU benchmarks measure the actual times.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from numbanet.engines.cuda.cooperative import layout as cooperative
 from numbanet.engines.cuda.cooperative import tiling
 from numbanet.engines.cuda.cooperative.layout import GridPlan
-from numbanet.engines.cuda.memory import Limits
+from numbanet.engines.cuda.limits import Limits
 from numbanet.engines.cuda.resident import layout as resident
 from numbanet.engines.topology import Topology
 
@@ -110,9 +110,9 @@ def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
     if RESIDENT in plans:
         lines.append(f"in one thread block, a step takes about {plans[RESIDENT].estimate:.0f} us")
     elif wanted <= limits.shared_bytes:
-        lines.append("training in one thread block does not keep z, which a hidden layer needs")
+        lines.append("a hidden layer's derivative is computed from z, but training in one thread block does not keep z")
     else:
-        lines.append("the network does not fit into one thread block")
+        lines.append("the network does not fit into one thread block's shared memory")
     if (plan := plans.get(COOPERATIVE)) and plan.grid:
         spread = f"{plan.grid.spread} layer{'s' * (plan.grid.spread > 1)} spread over all"
         lines.append(

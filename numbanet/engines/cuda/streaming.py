@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from numbanet._cuda import cuda, launching_on, select, wait
 from numbanet.engines.cpu.threads import get_num_threads
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda import limits
 from numbanet.engines.loops import CudaLoops
 from numbanet.engines.samples import gather
 from numbanet.engines.topology import Topology

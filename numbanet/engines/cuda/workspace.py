@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet._cuda import cuda
-from numbanet.engines.cuda.memory import ensure_free
+from numbanet.engines.cuda.limits import ensure_free
 from numbanet.engines.cuda.notes import Notes
 from numbanet.engines.cuda.products.batch import Batch
 from numbanet.engines.topology import Topology
@@ -43,7 +43,7 @@ class Workspace:
     ones : device array (n,)
         The sample weights of a batch without sample weights: 1 for every sample.
     rates : device array (4,)
-        The rates (n, eta, eta_t, epsilon_t) of a batch of the n samples, with the values (n, 0, 0, 0), because only n is read.
+        The four rates of `Batch`, with the values (n, 0, 0, 0), because only the first rate, the loss divisor n, is read.
     """
 
     def __init__(self, topology: Topology, n: int):
@@ -59,7 +59,7 @@ class Workspace:
         self.rates = cuda.to_device(np.array([n, 0, 0, 0], topology.dtype))
 
     def batch(self, notes: Notes | None = None, weights: NDArray[np.floating] | None = None) -> Batch:
-        """Returns a batch of the n samples, in the order of their rows, without dropout.
+        """Returns a `Batch` that consists of the workspace's n samples, in the order of their rows, without dropout.
 
         If `weights` is None, all samples have the weight 1.
         """
@@ -69,8 +69,9 @@ class Workspace:
 def separate_layers(topology: Topology) -> dict[int, int]:
     """Returns a dict from layer index to layer width, for the layers in which a separate kernel follows the matrix product.
 
-    The separate kernel computes the activation or the error delta after the matrix product. A separate kernel is needed in the
-    last layer and in softmax layers, which use whole rows; in layers that keep z; and in layers with dropout.
+    The separate kernel of a layer computes the layer's activation or error delta after the matrix product. A separate kernel is
+    needed in the last layer and in softmax layers, which use whole rows; in layers whose derivative is computed from z; and in
+    layers with dropout.
     """
     last = len(topology.kinds) - 1
     whole_rows = [l == last or kind == SOFTMAX for l, kind in enumerate(topology.kinds)]

@@ -1,17 +1,29 @@
 // The drawing of the network: a column per layer, a circle per neuron, a line per weight.
 
 const SVG = "http://www.w3.org/2000/svg";
-const RADIUS = 28, TOP = 12, LEFT = 56, RIGHT = 118;
+const TOP = 12;
 const VALUE_BELOW = 13; // the distance of a neuron's value from the centre of its circle
 const BIAS = -1; // the number of the constant input 1, whose weight is the bias
 
 const ROWS = Math.max(...step.sizes.map((size) => Math.min(size, MOST_SHOWN)));
 const ROW = ROWS < 4 ? 104 : 62;
 const HEIGHT = TOP + ROW * ROWS + 52;
-const WIDTH = Math.max(700, 150 * step.sizes.length);
-// The drawing of a deep network has its full size and scrolls. Other drawings scroll only in narrow windows.
-const IS_DEEP = step.sizes.length > 4;
-document.getElementById("plan").style.minWidth = `${IS_DEEP ? WIDTH : 560}px`;
+const COLUMNS = step.sizes.length;
+// The drawing of a deep network has its full size and scrolls. In a narrow window, columns are close together, so that the
+// drawing of a shallow network fits.
+const WIDE = { radius: 28, left: 56, right: 118, width: Math.max(700, 150 * COLUMNS), isTight: COLUMNS > 4 };
+const NARROW = { radius: 23, left: 27, right: 76, width: 103 + 92 * (COLUMNS - 1), isTight: true };
+const narrow = matchMedia("(max-width: 660px)");
+let plan = WIDE;
+
+/** Chooses the sizes of the drawing for the width of the window. */
+function measure() {
+  const box = document.querySelector(".scroll");
+  plan = narrow.matches ? { ...NARROW, width: Math.max(NARROW.width, box.clientWidth) } : WIDE;
+  const least = narrow.matches || COLUMNS > 4 ? plan.width : 560;
+  document.getElementById("plan").style.minWidth = `${least}px`;
+}
+
 const nodes = new Map(), edges = new Map();
 
 function make(name, attributes, parent, text) {
@@ -23,7 +35,7 @@ function make(name, attributes, parent, text) {
 }
 
 function xOf(column) {
-  return LEFT + (column * (WIDTH - LEFT - RIGHT)) / (step.sizes.length - 1);
+  return plan.left + (column * (plan.width - plan.left - plan.right)) / (COLUMNS - 1);
 }
 
 function yOf(column, neuron) {
@@ -33,8 +45,9 @@ function yOf(column, neuron) {
 
 /** Draws all columns anew, after a window has moved. */
 function draw() {
+  measure();
   const net = document.getElementById("net");
-  net.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+  net.setAttribute("viewBox", `0 0 ${plan.width} ${HEIGHT}`);
   net.replaceChildren();
   nodes.clear();
   edges.clear();
@@ -46,7 +59,7 @@ function draw() {
     for (const neuron of visible(column)) drawNode(net, column, neuron);
   });
   for (const neuron of visible(LAST)) {
-    const at = { x: xOf(LAST) + RADIUS + 12, y: yOf(LAST, neuron) + 5, class: "target" };
+    const at = { x: xOf(LAST) + plan.radius + 10, y: yOf(LAST, neuron) + (narrow.matches ? -3 : 5), class: "target" };
     nodes.get(`${LAST}:${neuron}`).target = make("text", at, net);
   }
   drawHeads();
@@ -64,8 +77,8 @@ function drawEdge(net, l, i, j) {
 function drawNode(net, column, neuron) {
   const group = make("g", { class: neuron === BIAS ? "node one" : "node" }, net);
   const [x, y] = [xOf(column), yOf(column, neuron)];
-  make("circle", { cx: x, cy: y, r: RADIUS + 5, class: "ring" }, group);
-  make("circle", { cx: x, cy: y, r: neuron === BIAS ? 15 : RADIUS, class: "body" }, group);
+  make("circle", { cx: x, cy: y, r: plan.radius + 5, class: "ring" }, group);
+  make("circle", { cx: x, cy: y, r: neuron === BIAS ? 15 : plan.radius, class: "body" }, group);
   const name = make("text", { x, y: y + (neuron === BIAS ? 5 : -3), class: "name" }, group, neuron === BIAS ? "1" : "");
   const value = make("text", { x, y: y + VALUE_BELOW, class: "value" }, group);
   nodes.set(`${column}:${neuron}`, { column, neuron, group, name, value });
@@ -75,7 +88,7 @@ function drawNode(net, column, neuron) {
 function drawHeads() {
   const heads = step.sizes.map((size, column) => {
     const head = document.createElement("div");
-    head.style.left = `${(100 * xOf(column)) / WIDTH}%`;
+    head.style.left = `${(100 * xOf(column)) / plan.width}%`;
     const name = column === 0 ? "inputs" : `layer ${column}`;
     head.innerHTML = `<b>${name}</b> <span>${column === 0 ? "" : step.layers[column - 1].activation.replace("_", " ")}</span>`;
     if (size > MOST_SHOWN) head.append(windowButtons(name, column));
@@ -129,14 +142,14 @@ function digitsOf(value) {
 /** Makes the letters of a value smaller if they would touch the circle. */
 function fit(value) {
   value.style.fontSize = "";
-  const width = value.getComputedTextLength(), room = 2 * Math.sqrt((RADIUS - 3) ** 2 - VALUE_BELOW ** 2);
+  const width = value.getComputedTextLength(), room = 2 * Math.sqrt((plan.radius - 3) ** 2 - VALUE_BELOW ** 2);
   if (width > room) value.style.fontSize = `${(parseFloat(getComputedStyle(value).fontSize) * room) / width}px`;
 }
 
-/** If the drawing is wider than its section, scrolls the drawing to a column. */
+/** If the drawing is wider than its section, scrolls the drawing to a column; the columns beside it are visible, too. */
 function showColumn(column) {
   const box = document.querySelector(".scroll");
-  box.scrollLeft = (xOf(column) / WIDTH) * box.scrollWidth - box.clientWidth / 2;
+  box.scrollLeft = (xOf(column) / plan.width) * box.scrollWidth - box.clientWidth / 2;
 }
 
 /** Shows a stage in the drawing: the values of the neurons, and marks on the neuron and the weights of the stage. */
@@ -151,7 +164,7 @@ function paint(number, sample) {
     value.textContent = amount === undefined ? "" : brief(amount, digitsOf(amount));
     fit(value);
     group.classList.toggle("waiting", amount === undefined);
-    if (target) target.textContent = `y${below(neuron + 1)} = ${brief(step.y[sample][neuron], 3)}`;
+    if (target) writeTarget(target, `y${below(neuron + 1)} =`, brief(step.y[sample][neuron], 3));
   }
   for (const [key, edge] of edges) {
     const { w, b } = step.layers[edge.l - 1];
@@ -166,6 +179,12 @@ function paint(number, sample) {
   }
   labelWeights(stage, atWork);
   showColumn(stage.layer);
+}
+
+/** Writes a target beside its neuron: in one line, or in two lines if the window is narrow. */
+function writeTarget(target, name, value) {
+  target.textContent = narrow.matches ? name : `${name} ${value}`;
+  if (narrow.matches) make("tspan", { x: target.getAttribute("x"), dy: 16 }, target, value);
 }
 
 function thickness(l, weight) {
@@ -193,14 +212,15 @@ function passesBack(kind, layer) {
 function labelWeights(stage, atWork) {
   const net = document.getElementById("net");
   net.querySelectorAll(".label").forEach((label) => label.remove());
-  const share = IS_DEEP ? 0.5 : passesBack(stage.kind, stage.layer) ? 0.64 : 0.34;
+  const share = plan.isTight ? 0.5 : passesBack(stage.kind, stage.layer) ? 0.64 : 0.34;
+  const biasShare = narrow.matches ? share : 0.2;
   for (const key of atWork) {
     const edge = edges.get(key);
     if (!edge) continue;
-    const part = edge.i === BIAS ? 0.2 : share;
+    const part = edge.i === BIAS ? biasShare : share;
     const [x1, y1, x2, y2] = ["x1", "y1", "x2", "y2"].map((name) => Number(edge.line.getAttribute(name)));
     const at = { x: x1 + part * (x2 - x1), y: y1 + part * (y2 - y1) + 4, class: "label" };
-    make("text", at, net, brief(weightValue(stage.kind, edge), IS_DEEP ? 3 : 4));
+    make("text", at, net, brief(weightValue(stage.kind, edge), plan.isTight ? 3 : 4));
   }
 }
 

@@ -53,6 +53,16 @@ const SLOPES = {
   leaky_relu: (z, a, slope) => `${shown(slope)}, because ${z > 0 ? "z > 0" : "z ≤ 0"}`,
 };
 
+const HAS_SHARE = step.n > 1 && step.loss_name !== "sse"; // whether each term of the loss contains the factor 1/n
+
+// The terms of the losses, in symbols or in numbers; share is the factor 1/n and a dot.
+const TERMS = {
+  sse: (share, y, yHat) => `(${y} − ${yHat})²`,
+  mse: (share, y, yHat) => `${share}(${y} − ${yHat})²`,
+  bce: (share, y, yHat) => `−${share}[${y} log ${yHat} + (1 − ${y}) log(1 − ${yHat})]`,
+  cce: (share, y, yHat) => `−${share}${y} log ${yHat}`,
+};
+
 /** Each function returns the parts of the panel for one kind of stage; l is the layer, j the neuron and s the sample. */
 const PANELS = {
   z(l, j, s) {
@@ -79,23 +89,39 @@ const PANELS = {
   },
 
   term(l, i, s) {
-    const y = shown(step.y[s][i]), yHat = step.layers[l - 1].a[s][i], share = step.n > 1 ? `1/${step.n}${TIMES}` : "";
-    const numbers = {
-      sse: () => `(${y} − ${factor(yHat)})²`,
-      mse: () => `${share}(${y} − ${factor(yHat)})²`,
-      bce: () => `−${share}[${y} log ${shown(yHat)} + (1 − ${y}) log(1 − ${shown(yHat)})]`,
-      cce: () => `−${share}${y} log ${shown(yHat)}`,
+    const write = TERMS[step.loss_name], yHat = step.layers[l - 1].a[s][i];
+    const symbols = ["y", step.loss_name === "cce" ? "a" : "y_hat"].map((name) => indexed(name, i + 1));
+    const [shareInSymbols, share] = ["<i>n</i>", step.n].map((n) => (HAS_SHARE ? `1/${n}${TIMES}` : ""));
+    return {
+      lines: [write(shareInSymbols, ...symbols), write(share, shown(step.y[s][i]), factor(yHat))],
+      value: step.terms[s][i],
+      note: HAS_SHARE ? `<i>n</i> = ${step.n} is the number of samples in the batch.` : "",
     };
-    return { lines: [numbers[step.loss_name]()], value: step.terms[s][i] };
   },
 
   "loss of sample"(l, j, s) {
-    const sum = sumOver(l, (i) => symbol("L", i + 1), (i) => shown(step.terms[s][i]), (i) => step.terms[s][i]);
+    const sum = sumOfTerms(l, s);
     return { lines: [sum.symbols, sum.numbers], value: step.losses[s] };
   },
 
-  loss() {
-    return { lines: [sumOverSamples((s) => shown(step.losses[s]), (s) => step.losses[s])], value: step.loss };
+  loss(l) {
+    const seen = step.losses.slice(0, MOST_SAMPLES), hidden = step.n - seen.length;
+    const ofSamples = seen.map((value, s) => ({
+      name: lossOfSample(s), numbers: sumOfTerms(l, s).numbers, output: result(value, "L_s", { layer: l, sample: s + 1 }),
+    }));
+    return {
+      ofSamples,
+      lines: [
+        `∑<sub><i>s</i></sub> ${symbol("L", "<i>s</i>")}`,
+        added([...seen.map((_, s) => lossOfSample(s)), ...(hidden ? ["…"] : [])]),
+        sumOverSamples((s) => shown(step.losses[s]), (s) => step.losses[s]),
+      ],
+      value: step.loss,
+      note: [
+        HAS_SHARE ? "The terms contain the factor 1/<i>n</i> already." : "",
+        hidden ? "The stage before this one shows the loss of each other sample, if you choose the sample above." : "",
+      ].join(" "),
+    };
   },
 
   dl_da(l, j, s) {
@@ -154,6 +180,15 @@ const PANELS = {
   },
 };
 
+/** Writes the loss of a sample as the sum of its terms. */
+function sumOfTerms(l, s) {
+  return sumOver(l, (i) => symbol("L", i + 1), (i) => shown(step.terms[s][i]), (i) => step.terms[s][i]);
+}
+
+function lossOfSample(s) {
+  return symbol("L", `<i>s</i> = ${s + 1}`);
+}
+
 /** Writes the sum of w delta over the neurons of the next layer, which is dL/da. */
 function errorsBehind(l, i, s) {
   const { w, delta } = step.layers[l];
@@ -196,7 +231,7 @@ function titleOf({ phase, kind, layer, neuron }) {
 function headOf({ kind, layer, neuron }, sample) {
   if (kind === "term") return symbol("L", neuron + 1);
   if (kind === "loss" || (kind === "loss of sample" && step.n === 1)) return symbol("L");
-  if (kind === "loss of sample") return symbol("L", `<i>s</i> = ${sample + 1}`);
+  if (kind === "loss of sample") return lossOfSample(sample);
   if (kind === "dw") return symbol("dw", `<i>i</i>${neuron + 1}`, layer);
   if (kind === "update") return "";
   return symbol(kind, neuron + 1, layer);
@@ -216,6 +251,7 @@ function showSymbol(stage, sample) {
   document.getElementById("symbol").innerHTML = `
     <h2>${escaped(titleOf(stage))}</h2>
     <div class="sheet"><h3>The sheet</h3>${formulas.join("")}</div>
+    ${parts.ofSamples ? tableOf({ rows: parts.ofSamples }) : ""}
     ${head ? `<div class="written"><div>${head}</div><div>${lines.join("")}${last}</div></div>` : ""}
     ${parts.rows ? tableOf(parts) : ""}
     ${parts.note ? `<p class="note">${parts.note}</p>` : ""}
@@ -232,7 +268,7 @@ function formula({ title, html, computed_as: computedAs }) {
 function tableOf({ rows, column }) {
   const before = rows[0].before === undefined ? "" : "<th scope='col'>before</th>";
   const body = rows.map((row) => `<tr><th scope="row">${row.name}</th>${before ? `<td>${row.before}</td>` : ""}<td>${row.numbers}</td><td>${row.output}</td></tr>`);
-  const hidden = step.sizes[column] - visible(column).length;
+  const hidden = column === undefined ? 0 : step.sizes[column] - visible(column).length;
   const more = hidden ? `<p class="note">${hidden} more weights: move the window of ${column ? `layer ${column}` : "the inputs"} in the drawing.</p>` : "";
   return `<div class="wide"><table><thead><tr><th scope="col">symbol</th>${before}<th scope="col">${before ? "change" : "numbers"}</th><th scope="col">${before ? "after" : "result"}</th></tr></thead><tbody>${body.join("")}</tbody></table></div>${more}`;
 }
@@ -277,7 +313,8 @@ function showCode(stage, sample) {
   const { sources } = step.listings[stage.listing];
   const { kind, layer, neuron } = stage;
   const where = kind === "update" ? "The loop runs over the vector of all weights and biases."
-    : `Indices in code begin with 0: here${["dw", "db", "loss"].includes(kind) ? "" : ` s = ${sample}`}${neuron === undefined ? "" : `${["dw", "db"].includes(kind) ? "" : ","} ${passesBack(kind, layer) || kind === "term" || (kind === "dl_da") ? "i" : "j"} = ${neuron}`}.`;
+    : kind === "loss" ? "The loop computes the loss of every sample; their sum is the loss of the batch."
+    : `Indices in code begin with 0: here${["dw", "db"].includes(kind) ? "" : ` s = ${sample}`}${neuron === undefined ? "" : `${["dw", "db"].includes(kind) ? "" : ","} ${passesBack(kind, layer) || kind === "term" || (kind === "dl_da") ? "i" : "j"} = ${neuron}`}.`;
   const figures = sources.map(({ name, lines, marked, quiet }) => {
     const body = lines
       ? lines.map((line, k) => codeLine(line, marked.includes(k), k === quiet)).join("")

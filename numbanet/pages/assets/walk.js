@@ -62,6 +62,8 @@ select.addEventListener("change", () => {
 });
 document.getElementById("samples").hidden = step.n === 1;
 
+narrow.addEventListener("change", redraw);
+
 const LOSSES = { sse: "SSE", mse: "MSE", bce: "BCE", cce: "CCE" };
 document.getElementById("network").textContent =
   `A network of ${step.sizes.join("-")} neurons · ${step.layers.map((layer) => layer.activation.replace("_", " ")).join(", ")} · ` +

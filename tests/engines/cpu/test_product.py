@@ -1,4 +1,4 @@
-"""The matrix products of the fast CPU engine agree with NumPy's, also at the edges of tiles, panels, slabs and threads."""
+"""The matrix products of the fast CPU engine agree with NumPy's, also for sizes that are no multiples of the block sizes."""
 
 import numpy as np
 
@@ -96,7 +96,7 @@ class Layers:
         )
 
     def run(self, loop, *arguments, tiles, writes):
-        """Runs a loop over three ranges of tiles; checks that it changes only the panels `writes` = (start, columns, rows)."""
+        """Runs a loop on three ranges of tiles, and checks that only the panels `writes` = (start, columns, rows) change."""
         before = self.memory.copy()
         for third in range(3):
             loop(self.memory, self.header, self.layers, *arguments, tiles * third // 3, tiles * (third + 1) // 3)
@@ -154,7 +154,7 @@ def test_products_are_right_at_every_edge(dtype, shape):
 
 
 def test_block_sizes_fit_together():
-    """MC rows are whole tiles of MR rows, and KC columns fill whole panels, as `sample_rows` and `pack_transposed` assume."""
+    """MC is a multiple of MR, and KC is a multiple of a panel's width, as `sample_rows` and `pack_transposed` assume."""
     assert MC % MR == GRADIENT_MC % MR == BLOCK_ROWS % MR == 0
     assert KC % panel_width(np.dtype("float32")) == KC % panel_width(np.dtype("float64")) == 0
     assert RANDOM_NUMBERS % panel_width(np.dtype("float32")) == 0
@@ -178,7 +178,7 @@ def test_elementwise_loops_give_the_bits_of_the_reference(kind, dtype):
 
 @each("kept", [(), (RELU,), (LEAKY_RELU,)])
 def test_an_activation_that_keeps_z_has_the_gradients_of_one_that_does_not(kept, monkeypatch):
-    """Derivatives of relu and leaky_relu are computed from z, in layers with several panels, with and without dropout."""
+    """If z is kept, relu and leaky_relu compute their derivatives from z; one of the two hidden layers has dropout."""
     monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset(kept))
     top = Topology((9, 40, 33, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float32"), 0.25, (0.5, 0.0))
     engine, _ = engine_with_parameters(top, "cpu", "fast")

@@ -15,8 +15,8 @@ from tests.helpers.engines import each
 def process(folder, groups, mounts):
     """Writes files into the folder, which then imitates /proc/self.
 
-    A mount is a tuple (root, mount point, type, options). The directory `root` of a file system of this type appears at the
-    mount point.
+    A mount is a tuple (root, mount point, type, options). The directory `root` of a file system of the type `type` appears at
+    the mount point.
     """
     (folder / "cgroup").write_text("\n".join(groups))
     line = "31 23 0:28 {} {} rw,relatime shared:9 - {} cgroup rw{}"

@@ -59,9 +59,9 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(count, alone):
 
 
 def test_helpers_compute_too():
-    """The tests above are meaningful only if helping threads compute, too.
+    """Helping threads compute parts of a call, which the tests above take for granted.
 
-    A helping thread that computes the delta recurrence leaves packed weights in its part of the memory.
+    The test recognises a helping thread by the packed weights that the thread leaves in its part of the engine's memory.
     """
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
@@ -152,7 +152,7 @@ def test_one_network_asked_by_several_threads_at_once():
 
 
 def test_no_more_threads_than_were_asked_for():
-    """If two threads may compute, a thread helps a caller only while no second thread calls the engine."""
+    """With a limit of two threads, a helping thread works only while no second caller uses the engine."""
     crew = threads.Crew(2)
     entered, leave, helped = threading.Event(), threading.Event(), threading.Event()
 

@@ -1,6 +1,7 @@
 """The compile gate checks that the machine code of kernels uses no stack, no spills and, in float32, no float64 instructions.
 
-The compile gate does not need a GPU. Other tests, in the simulator or on a GPU, check the numbers that the kernels compute.
+The compile gate compiles the kernels without a GPU. Other tests, in the simulator or on a GPU, check the numbers that the
+kernels compute.
 """
 
 import functools
@@ -16,6 +17,7 @@ from numba import types
 
 from numbanet import _compile, _elementary, equations
 from numbanet._cuda import cuda
+from numbanet._cuda.kernel import Kernel
 from numbanet.engines import rule, samples
 from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda import output
@@ -39,7 +41,6 @@ from tests.helpers.networks import topology
 if reason := compile_gate.missing():
     pytest.skip(reason, allow_module_level=True)
 
-from numba.cuda.dispatcher import CUDADispatcher
 
 SECTIONS = [section.name for section in pkgutil.iter_modules(equations.__path__, "numbanet.equations.")]
 MODULES = [*map(importlib.import_module, SECTIONS), samples]
@@ -55,11 +56,11 @@ THREADS_PER_BLOCK = max(math.prod(shape) for shape in CudaLoops.block_shapes)
 
 
 def kernels_of(module) -> dict:
-    """Returns a dict from the names of the CUDA kernels that a module defines to the kernels."""
+    """Returns the CUDA kernels that a module defines, as a dict with the kernels' names as keys."""
     return {
         name: value
         for name, value in vars(module).items()
-        if isinstance(value, CUDADispatcher) and value.py_func.__module__ == module.__name__
+        if isinstance(value, Kernel) and value.py_func.__module__ == module.__name__
     }
 
 
@@ -441,7 +442,7 @@ def test_cooperative_training_keeps_its_budget(architecture, dtype):
 @each_dtype
 @each_architecture
 def test_blocks_that_meet_see_what_others_wrote(architecture, dtype):
-    """A thread block writes its results before it increments the counter; each load of the counter empties the L1 cache."""
+    """At a barrier, a block writes results before it increments a counter; each load of the counter empties the L1 cache."""
     code = fast_machine_code("train_cooperative", dtype, architecture)
     assert len(code.with_opcode(r"RED(G)?\.E\.ADD\.STRONG\.GPU")) == len(code.with_opcode(r"MEMBAR\.\w+\.GPU")) == 1
     assert len(code.with_opcode(r"LDG\.E\.STRONG\.GPU")) == len(code.with_opcode(r"CCTL\.IVALL")) > 0

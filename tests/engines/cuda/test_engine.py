@@ -9,11 +9,10 @@ import pytest
 
 from numbanet import _cuda
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import output, planning, workspace
+from numbanet.engines.cuda import limits, output, planning, workspace
 from numbanet.engines.cuda.cooperative import grid, tiling
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative.layout import GridPlan
-from numbanet.engines.cuda.memory import limits
 from numbanet.engines.cuda.products import batch as batches
 from numbanet.engines.cuda.products import propagation, steps
 from numbanet.engines.cuda.resident import block
@@ -87,7 +86,7 @@ def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, 
 def test_all_ways_train_the_same_network_with_formulas_of_users(monkeypatch, dtype):
     """The tests in tests/formulas compare the reference kernels with NumPy.
 
-    In every way to train on a GPU, the engine keeps z of the last layer.
+    In every way to train on a GPU, the engine keeps z of the last layer, which the derivative of swish needs.
     """
     top = topology((3, 5, 4, 2), ("steep", "tanh", "swish"), "huber", dtype, (SWISH, STEEP, HUBER))
     check_ways(monkeypatch, top, ways(top))
@@ -100,9 +99,9 @@ def test_a_derivative_that_needs_z_is_trained_by_products():
 
 @each("spread", [1, 2, 3])
 def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
-    """Each layer's matrix w is cut into several tiles (parts for one block) in each direction.
+    """Each layer's matrix w is cut into several tiles, each for one thread block, in each direction.
 
-    Some blocks get no tile, and some threads get several squares. A square is a part of a tile that one thread computes.
+    Some thread blocks get no tile. Some threads get several squares, which are the parts of a tile that one thread computes.
     """
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
     cuts = (2, 3), (3, 2), (1, 2)
@@ -125,7 +124,7 @@ def test_networks_that_need_permission_for_their_shared_memory_are_trained(monke
 @pytest.mark.skipif(not _cuda.SIMULATED, reason="on a GPU blocks run in any order")
 @each("spread", [1, 2, 3])
 def test_within_a_phase_no_block_needs_what_another_writes(monkeypatch, spread):
-    """Between two barriers, no block needs values that another block writes, so the order of the blocks does not matter."""
+    """Between two barriers, no thread block reads what another block writes, so the order of the blocks does not matter."""
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float32"))
     layers = tuple(tiling.cut(*layer, down, 6) for layer, down in zip(top.layers, (2, 3, 2), strict=True))
     plan = planning.TrainingPlan(planning.COOPERATIVE, 0, 0.0, GridPlan(layers, spread, 7))
@@ -146,9 +145,10 @@ def test_two_runs_give_the_same_bits(monkeypatch, way):
 
 @each("way, kernel", [(planning.RESIDENT, resident.training_kernel), ("1 blocks, 1 layers", cooperative.training_kernel)])
 def test_training_in_shared_memory_is_one_launch_a_slice(monkeypatch, launches, way, kernel):
-    """On a GPU, a slice (the steps between two returns to Python) is one kernel launch, for any number of blocks.
+    """On a GPU, a slice (the steps between two returns to Python) is one kernel launch, for any number of thread blocks.
 
-    In the simulator, blocks cannot wait for each other, so each phase is launched separately, and the test uses a single block.
+    In the simulator, blocks cannot wait for each other, so each phase of a step is launched separately, and the test uses a
+    single block.
     """
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: ways(top)[way])
@@ -251,10 +251,7 @@ def test_the_engine_does_not_keep_samples_alive(monkeypatch):
 
 
 def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
-    """The two training runs differ only in x.
-
-    The labels y, the number of samples, the batch size and the learning rate are the same.
-    """
+    """The two training runs have different samples x, but the same labels y, batch size and learning rate."""
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     (engine, flat), (fresh, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))

@@ -33,7 +33,7 @@ WAYS = [planning.RESIDENT, planning.PRODUCTS, "reference"]
 
 @pytest.fixture(autouse=True)
 def launched_step_by_step(monkeypatch):
-    """Makes engines return to Python after each batch, regardless of the time, and not record launches as a CUDA graph."""
+    """Makes engines return to Python after each batch, and launch each kernel instead of recording a CUDA graph."""
     monkeypatch.setattr(cuda_engine.Pace, "took", lambda *_: None)
     monkeypatch.setattr(steps, "recorded", lambda launch: launch)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numbanet._cuda import cuda
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda import limits
 from tests.helpers.engines import CUDA, each
 
 pytestmark = [

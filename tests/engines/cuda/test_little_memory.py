@@ -11,8 +11,7 @@ import pytest
 
 from numbanet import Network, _cuda
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import guarding, planning
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda import guarding, limits, planning
 from numbanet.engines.cuda.workspace import Workspaces, workspace_bytes
 from tests.helpers.engines import CUDA, SOFTWARE_GPU, each
 from tests.helpers.networks import data, engine_with_parameters, topology
@@ -36,7 +35,7 @@ def free(monkeypatch):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Returns a list to which engines add the number of samples for which they ask for a workspace (arrays of results)."""
+    """Returns a list of the numbers of samples for which engines ask for a workspace (arrays of results)."""
     numbers, of = [], Workspaces.of
     monkeypatch.setattr(Workspaces, "of", lambda self, n: numbers.append(n) or of(self, n))
     return numbers
@@ -106,7 +105,7 @@ def allocations(monkeypatch):
         return call
 
     for name in ("device_array", "to_device", "pinned_array"):
-        monkeypatch.setattr(_cuda._provided, name, counted(getattr(_cuda._provided, name)))
+        monkeypatch.setattr(_cuda.cuda, name, counted(getattr(_cuda.cuda, name)))
     return numbers
 
 
@@ -141,7 +140,7 @@ def small(device="cuda", kernels="fast"):
 def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
     """After a MemoryError, the network has its old parameters, and a second call succeeds.
 
-    The test lets every fifth allocation fail, one in each call.
+    The test makes every fifth allocation of the call fail, each in a separate call with a new network.
     """
     kernels, call = "reference" if way == "reference" else "fast", CALLS[call]
     if kernels == "fast":

@@ -1,11 +1,12 @@
-"""With the compiler numba-cuda-mlir, the reference kernels give the same results; numbanet refuses to run the fast kernels."""
+"""With the compiler numba-cuda-mlir, the reference kernels give right results; numbanet refuses to run the fast kernels."""
 
 import math
 from types import SimpleNamespace
 
 import pytest
 
-from numbanet import Network, _cuda, _cuda_mlir, verify
+from numbanet import Network, _cuda, verify
+from numbanet._cuda import mlir
 from numbanet.engines.binding import binding_of
 from numbanet.equations import activations, neuron
 from numbanet.inputs import make_topology
@@ -16,13 +17,13 @@ with_mlir = pytest.mark.skipif(not _cuda.no_fast_kernels(), reason="needs numba-
 @pytest.fixture
 def provider():
     """Returns a stand-in for the package numba-cuda-mlir that leaves functions uncompiled."""
-    stand_in = object.__new__(_cuda_mlir.MlirCuda)
+    stand_in = object.__new__(mlir.MlirCuda)
     stand_in._cuda = SimpleNamespace(jit=lambda **options: lambda function: function, grid=lambda count: 1)
     return stand_in
 
 
 def test_formulas_call_what_numba_cuda_mlir_compiles(provider):
-    sigmoid = _cuda_mlir._device_function(activations.sigmoid.py_func, provider)
+    sigmoid = mlir._device_function(activations.sigmoid.py_func, provider)
     assert sigmoid.__globals__["exp"] is math.exp and sigmoid(0.5) == activations.sigmoid.py_func(0.5)
 
 

@@ -12,7 +12,7 @@ from benchmarks.rungs import RUNGS
 from numbanet.engines import topology as engine_topology
 from numbanet.engines.cuda.cooperative import layout, tiling
 from numbanet.engines.cuda.cooperative.layout import Common, GridPlan, Layer, LayerTiles, Matrix
-from numbanet.engines.cuda.memory import Limits
+from numbanet.engines.cuda.limits import Limits
 from numbanet.engines.cuda.planning import COOPERATIVE, KNOWN_LIMITS, PRODUCTS, RESIDENT, plan, possible_plans, reason
 from numbanet.engines.cuda.resident import layout as resident
 from numbanet.engines.topology import Topology
@@ -49,7 +49,7 @@ def test_the_way_of_each_rung(rung, capability):
 def test_networks_and_batches_of_any_size_have_a_plan(case):
     """The test uses the networks of the GPU benchmark.
 
-    The planner also considers plans that need offsets of over 32 bits, and must not fail.
+    The planner also considers plans with arrays whose offsets exceed 32 bits, and must not raise an error for them.
     """
     for limits in KNOWN_LIMITS.values():
         found = plan(network(case.sizes), case.batch, limits)
@@ -72,7 +72,7 @@ def test_the_tiles_of_784_128_10(batch):
 def test_the_bytes_of_a_grid_by_hand():
     """Layer 1 has 16 x 8 tiles of 52 x 16 weights, and layer 2 has 33 x 3 tiles of 4 x 4.
 
-    Row lengths are odd multiples of 4.
+    In memory, each row is padded to an odd multiple of 4 elements.
     """
     layers = LayerTiles(52, 16, 16, 8), LayerTiles(4, 4, 33, 3)
     assert [tiling.cut(784, 128, 16, 132), tiling.cut(128, 10, 33, 132)] == list(layers)
@@ -188,7 +188,7 @@ def test_the_reason_names_what_was_weighed():
 def test_places_by_hand():
     """The layers of the network have the sizes 3-4-2, and the batch has two samples; x and a have a column of ones.
 
-    The length of every row in memory is odd.
+    In memory, each row is padded to an odd number of elements.
     """
     layers, output, count = resident.tables(network([3, 4, 2]), 2)
     x_0, w_1 = 2 * 5, 4 * 5  # x: 2 x (3 + 1), pitch 5; w: (3 + 1) x 4, pitch 5
@@ -244,9 +244,9 @@ def test_a_byte_too_many_means_products(dtype, size):
 
 @pytest.mark.parametrize(("batch", "way"), [(1, RESIDENT), (64, PRODUCTS)])
 def test_one_block_is_not_asked_for_the_work_of_many(batch, way):
-    """For batches of one sample, training in one block takes less time than launching a kernel for each product.
+    """For batches of one sample, training in one thread block is faster than launching a kernel for each product.
 
-    The network of the test fills the shared memory of a block.
+    The network of the test fills the shared memory of a thread block.
     """
     assert plan(network([150, 120, 10]), batch, H100._replace(grid_blocks=0)).way == way
 

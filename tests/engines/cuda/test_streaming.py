@@ -9,8 +9,7 @@ import pytest
 from numbanet import _cuda
 from numbanet._compile import collection_paused
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import planning, streaming
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda import limits, planning, streaming
 from numbanet.engines.cuda.workspace import workspace_bytes
 from numbanet.engines.epoch import epoch_of
 from tests.engines.test_engines import SLICED
@@ -37,7 +36,7 @@ def small_chunks(monkeypatch):
 
 @pytest.fixture
 def copies(monkeypatch):
-    """Returns a list of the numbers of rows of the chunks, in the order in which the engine copies them to the GPU."""
+    """Returns a list of the numbers of samples in the chunks, in the order in which the engine copies the chunks to the GPU."""
     made = []
 
     class Counted(streaming.Chunks):
@@ -80,7 +79,7 @@ def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator has no streams")
 @each("way", [planning.RESIDENT, planning.PRODUCTS])
 def test_a_chunk_is_copied_when_the_kernels_have_finished_with_its_place(monkeypatch, small_chunks, way):
-    """The software GPU copies as early as possible in this test, although it otherwise copies as late as possible."""
+    """In this test, the software GPU copies chunks as early as possible; in other tests, it copies them as late as possible."""
     monkeypatch.setattr(cuda_engine.planning, "plan", plan_for(way))
     monkeypatch.setenv("SOFTWARE_GPU_EARLY", "1")
     top = topology(*TOPOLOGY, np.dtype("float32"))
@@ -93,7 +92,7 @@ def test_a_chunk_is_copied_when_the_kernels_have_finished_with_its_place(monkeyp
 # with several chunks, and with one chunk that contains all samples
 @each("rows, dtype", [(4, "float32"), (100, "float64")])
 def test_streamed_samples_keep_their_weights(monkeypatch, small_chunks, copies, rows, dtype):
-    """In training, evaluations and gradients, each sample has its own weight, even if the samples are shuffled."""
+    """In training, evaluations and gradients, each sample keeps its own weight, even if the samples are shuffled."""
     monkeypatch.setattr(streaming, "CHUNK_ROWS", rows)
     top = topology(*TOPOLOGY, np.dtype(dtype))
     x, y = data(top, COUNT)
@@ -240,7 +239,7 @@ def test_what_fits_leaves_room_for_the_places_or_half(monkeypatch, free):
 
 
 def test_what_does_not_fit_is_not_uploaded(monkeypatch):
-    """Half of the free memory is available for x and half for y; each half must also hold a workspace and the losses."""
+    """`upload` may use half of the free memory for x and half for y; each half must also hold a workspace and the losses."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)

@@ -1,4 +1,4 @@
-"""Calls wait only for the CUDA streams that they need: work of the caller in other streams continues."""
+"""A call of numbanet waits only for the CUDA streams that it needs; the caller's work in other streams continues."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,7 @@ import pytest
 
 from numbanet import _cuda
 from numbanet.engines.cuda import engine as cuda_engine
-from numbanet.engines.cuda import planning, streaming
-from numbanet.engines.cuda.memory import limits
+from numbanet.engines.cuda import limits, planning, streaming
 from numbanet.inputs import gpu
 from tests.helpers.engines import CUDA, SOFTWARE_GPU, each
 from tests.inputs.test_bad_input import build
@@ -37,7 +36,7 @@ def no_wait_for_all(monkeypatch):
     def refuse():
         raise AssertionError("waits for all streams")
 
-    monkeypatch.setattr(_cuda._provided, "synchronize", refuse)
+    monkeypatch.setattr(_cuda.cuda, "synchronize", refuse)
 
 
 def test_no_call_waits_for_the_whole_gpu(net, no_wait_for_all, monkeypatch):

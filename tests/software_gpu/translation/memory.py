@@ -83,7 +83,7 @@ def _atomic(name: str, kind: str, instruction: Instruction, operands: Operands, 
 def members(operand: str) -> list[str]:
     """Returns the list of the registers in an operand such as {%f1, %f2}.
 
-    For any other operand, the list contains only the operand.
+    For an operand without braces, the list contains only the operand.
     """
     return [name.strip() for name in operand.strip("{}").split(",")]
 

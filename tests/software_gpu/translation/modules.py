@@ -67,14 +67,14 @@ def _description(number: int, kernel: Kernel, module: Module, resources: Resourc
 class _Function:
     """Translates a kernel to a C++ function.
 
-    If the driver may report findings about an instruction, the class appends the text of the instruction to `sites`.
+    The class appends to the list `sites` the PTX text of each instruction that the driver may name in a finding (an error).
     """
 
     def __init__(self, module: Module, kernel: Kernel, sites: list[str]):
         self.kernel, self.sites, self.operands = kernel, sites, Operands(module)
 
     def code(self, number: int) -> str:
-        """Returns the C++ function into which the kernel is translated."""
+        """Returns the text of the C++ function `kernel{number}`, into which the kernel is translated."""
         lines = [f"  {self._part(part)}" for part in self.kernel.body]
         return "\n".join([f"static void kernel{number}(Thread* thread) {{", *lines, "}"])
 

@@ -53,7 +53,8 @@ class Operands:
     def _converted(expression: str, held: str, kind: str) -> str:
         """Returns a C++ expression that converts `expression` from the type `held` to the type `kind`.
 
-        A conversion between a float and an integer keeps all bits; a conversion between integers keeps the lower bits.
+        A conversion between a float and an integer of the same size reinterprets the bits; a conversion between integers keeps
+        the lower bits.
         """
         if is_float(held) == is_float(kind):
             return f"({C_TYPES[kind]})({expression})"
@@ -76,7 +77,7 @@ def parts_of_address(operand: str) -> tuple[str, int]:
 
 
 def constant(operand: str, kind: str) -> str:
-    """Returns a C++ expression for a constant. An integer, also a negative integer, is reduced to the width of the type."""
+    """Returns a C++ expression for a constant. An integer, also a negative one, is reduced modulo 2^(bits of the type)."""
     if found := HEXADECIMAL_FLOAT.fullmatch(operand):
         number = f"(uint{32 if found[1] else 64}_t)0x{found[1] or found[2]}u"
         return f"bits<{C_TYPES[kind]}>({number})"

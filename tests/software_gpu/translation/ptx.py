@@ -1,6 +1,6 @@
 """Parses PTX, NVIDIA's assembly language, as far as numba-cuda's kernels use it.
 
-For all other PTX, the functions of this module raise `UnsupportedError`.
+For PTX that numba-cuda's kernels do not use, the functions of this module raise `UnsupportedError`.
 """
 
 import re
@@ -68,7 +68,7 @@ class Instruction:
 
     @property
     def text(self) -> str:
-        """Returns the instruction as error messages and findings show it."""
+        """Returns the instruction as text, for error messages and findings (errors in kernels)."""
         return f"line {self.line}: {self.opcode} {', '.join(self.operands)}"
 
 

@@ -2,7 +2,7 @@
 
 Each rule is compiled as a separate function, a routine (see the module `routine`), which updates a tile (MR rows and NR columns
 of w and b). In memory, the moments of a parameter (its velocity, or Adam's m and v) are stored `moment_1` and `moment_2` array
-elements after the parameter. Gradient descent without weight decay updates a tile from gradients in registers; all other rules
+elements after the parameter. Gradient descent without weight decay reads a tile's gradients from registers; all other rules
 read gradients from memory.
 
 To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and add the function to the table
@@ -183,8 +183,8 @@ RULES = {
 def tile_routine(kind: int) -> Any:
     """Returns the compiled function that updates a tile of w and b (MR rows, NR columns) by a rule, from gradients in memory.
 
-    The tile begins at memory[at], and the tile's first row is row `row` of a panel (NR columns of w and b). The gradients of
-    the tile begin at memory[gradients].
+    The arguments `at` and `gradients` of the compiled function are the offsets in memory of the tile and of its gradients. The
+    argument `row` is the index of the tile's first row in a panel, which consists of NR columns of w and b.
     """
     name, descend_by_rule = RULES[kind]
 
@@ -202,8 +202,8 @@ def tile_routine(kind: int) -> Any:
 def constants_of(rule: rules.Rule, dtype: np.dtype, from_memory: bool) -> tuple[int, Any, Any, Any, Any, Any, int]:
     """Returns all fields of an `UpdateRule` except `rates`, with the constants converted to the network's dtype.
 
-    `from_memory` is true if all updates read gradients from memory. `constants_of` compiles the rule's routine (see
-    `tile_routine`) if an update needs the routine.
+    `from_memory` is true if all updates read gradients from memory. `constants_of` compiles the function that `tile_routine`
+    returns, if an update needs this function.
     """
     constants: Any = map(dtype.type, (rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm))
     stored = from_memory or rule.kind != rules.GRADIENT_DESCENT or rule.weight_decay != 0 or rule.clip_norm < np.inf
@@ -212,9 +212,9 @@ def constants_of(rule: rules.Rule, dtype: np.dtype, from_memory: bool) -> tuple[
 
 @njit_merged
 def rate(memory, table, at):
-    """Returns element `at` of the flattened `table` of learning rates, converted to the network's dtype.
+    """Returns element `at` of the flattened table of step rates, converted to the network's dtype.
 
-    The table has one row per step, with n, eta, eta_t and epsilon_t.
+    The table has one row per step, with the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t.
     """
     return memory.dtype.type(get(table, at))
 
@@ -233,9 +233,9 @@ def step_of(memory, header, rule, at):
 
 @njit_part
 def squares_of_panel(memory, header, layer, panel, place):
-    """Computes, for each of the NR columns of a panel, the sum of the squared gradients.
+    """Computes the sum of the squared gradients in each column of a panel, which consists of NR columns of w and b.
 
-    Writes the NR sums to memory, beginning at memory[place].
+    Writes one sum per column to memory, beginning at memory[place].
     """
     half = lanes(memory)
     nr = NR_VECTORS * half
@@ -270,7 +270,8 @@ def clip_scale_of(memory, header, layers, clip_norm, panels, count, member):
     """Returns min(1, clip_norm / |g|), where g is the vector of all gradients in memory.
 
     If all gradients are multiplied by the returned factor, their norm |g| is at most clip_norm. The gradients are stored in
-    `count` panels of NR columns each. This thread adds up the squares in the panels whose indices are in the range `panels`.
+    `count` panels of NR columns each. This thread adds up the squared gradients in the panels whose indices are in the range
+    `panels`.
     """
     nr = NR_VECTORS * lanes(memory)
     number = 0

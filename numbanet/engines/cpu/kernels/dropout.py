@@ -1,8 +1,8 @@
 """Dropout of a layer's neurons, with the formulas of `numbanet.equations.dropout`.
 
-A layer's activations are stored in panels, which have NR columns (neurons) and one row per sample. Random numbers are generated
-for several rows of a panel at a time, in a loop that LLVM can vectorise. The random generator Philox computes four numbers at
-once. The four random numbers are used for four neighbouring neurons, in the order of the neurons.
+A layer's activations are stored in panels, which have NR columns (neurons) and one row per sample. A loop that LLVM can
+vectorise generates the random numbers for several samples at a time. The random generator Philox computes four numbers at once.
+The four random numbers are used for four neighbouring neurons, in the order of the neurons.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Stream(NamedTuple):
     layer : int
         The index of the layer, counted from 1.
     first : int
-        The index, within the epoch, of sample 0 of the block.
+        The index, within the epoch, of the first sample of the block.
     at : int
         The thread's buffer of random numbers begins at random[at].
     """
@@ -63,7 +63,7 @@ call_drop = DROP.call
 def fill(random, stream, panel, nr, row, count):
     """Fills the thread's buffer with the random numbers for `count` rows of a panel, beginning with row `row`.
 
-    A row of a panel holds the values of `nr` neurons (the constant NR) for one sample.
+    A panel is a block of `nr` columns (NR neurons), and each of its rows holds the values of one sample.
     """
     groups = nr // GROUP
     for i in range(count * groups):
@@ -79,7 +79,7 @@ def drop(memory, header, layer, random, stream, source, target, span):
     """Applies dropout to a layer, for the samples in `span`: target = source / (1 - p), or 0 if the neuron drops out.
 
     p is the probability that a neuron drops out. Reads the panels (blocks of NR neurons) that begin at memory[source]. Writes
-    the panels that begin at memory[target].
+    the results to the panels that begin at memory[target].
     """
     nr = NR_VECTORS * lanes(memory)
     rows = RANDOM_NUMBERS // nr
@@ -97,7 +97,7 @@ def drop(memory, header, layer, random, stream, source, target, span):
 def stream_of(l, draw, block, thread):
     """Returns the `Stream` of random numbers of layer l for a block of samples.
 
-    `thread` is the index of the thread, which has its own buffer.
+    `thread` is the index of the thread, which has its own buffer for random numbers.
     """
     return Stream(draw.key, l + 1, draw.first_sample + block.position, thread * RANDOM_NUMBERS)
 

@@ -1,9 +1,9 @@
 """The compiled functions (routines) that compute a = phi(z) and delta = dL/da da/dz for successive numbers in memory.
 
 Each activation function has two routines of its own, one for a and one for delta, so that LLVM can vectorise the routines'
-loops. (The loops of `numbanet.equations` select the activation function for every number.) In memory, the activation a
-overwrites z, except for the activation functions in `topology.KEEPS_Z`, for which z is kept in separate panels. If a has
-overwritten z, the derivatives of relu and leaky_relu are computed from a; the derivative at a is the same as at z, because a is
+loops. (The loops of `numbanet.equations`, in contrast, select the activation function again for every number.) In memory, the
+activation a overwrites z, except for the activation functions in `topology.KEEPS_Z`, for which z is kept in separate memory. If
+a has overwritten z, the derivatives of relu and leaky_relu are computed from a; a gives the same derivative as z, because a is
 positive if and only if z is positive.
 
 To add an activation function, add a row to the table FORMULAS.
@@ -56,7 +56,7 @@ FORMULAS = {
 def users_formula(own: Any) -> Formula:
     """Returns the formula of an `Activation` that a user wrote.
 
-    The formula's name in the compile cache contains the digest of the `Activation`.
+    The formula's name in the compile cache contains `own.digest`, a hash of the user's functions.
     """
     phi, d_phi = own.phi, own.d_phi
     return Formula(f"own_{own.digest}", lambda epsilon, z: phi(z) + (epsilon - epsilon), lambda epsilon, z, a: d_phi(z, a))
@@ -64,9 +64,9 @@ def users_formula(own: Any) -> Formula:
 
 @cache
 def activation(formula: Formula) -> Any:
-    """Returns the routine that replaces `count` values z, which begin at memory[a], with a = phi(z).
+    """Returns the compiled function that replaces `count` values z, which begin at memory[a], with a = phi(z).
 
-    If the offsets `z` and `a` differ, the routine first copies the values z to memory[z], memory[z + 1], ...
+    If the offsets `z` and `a` differ, the values z are first copied to memory[z], memory[z + 1], ...
     """
     phi = njit_merged(formula.phi)
 
@@ -82,10 +82,10 @@ def activation(formula: Formula) -> Any:
 
 @cache
 def activation_error(formula: Formula) -> Any:
-    """Returns the routine that replaces `count` values dL/da, which begin at memory[delta], with delta = dL/da da/dz.
+    """Returns the compiled function that replaces `count` values dL/da, from memory[delta] on, with delta = dL/da da/dz.
 
-    The values z begin at memory[z], and the values a begin at memory[a]. If the activations have overwritten z, the offsets of
-    z and a are equal.
+    The values z begin at memory[z], and the values a begin at memory[a]. If the activations a have overwritten z, the offsets
+    `z` and `a` are equal.
     """
     d_phi = njit_merged(formula.d_phi)
 

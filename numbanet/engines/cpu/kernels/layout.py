@@ -1,9 +1,8 @@
 """The memory layout of a network: one flat array, in which matrices are cut into panels of NR columns (two SIMD vectors).
 
 The rows of a panel follow each other in memory, so that the innermost loop of the matrix products reads memory in order. Column
-j of a matrix is column j % NR of panel j // NR. The last panel may have additional columns beyond the last column of the
-matrix; the additional columns do not affect other columns. MR is the number of rows that the innermost loop multiplies at a
-time.
+j of a matrix is column j % NR of panel j // NR. The last panel (block of NR columns) may have unused columns beyond the last
+column of the matrix; their values affect no result. MR is the number of rows that the innermost loop multiplies at a time.
 
     w, b        of a layer: one row per input i, then the row of b, then rows of zeros up to a multiple of MR rows
     x, a, delta of a layer: one row per sample s in a block of samples
@@ -77,17 +76,17 @@ _LAYER = [
 
 
 def header_dtype(dtype: np.dtype) -> np.dtype:
-    """Returns the dtype of the header of a network that computes in `dtype`."""
+    """Returns the dtype of the header, the record that describes a whole network; `dtype` is the network's dtype."""
     return np.dtype([*_HEADER, ("epsilon", dtype)])
 
 
 def layer_dtype(dtype: np.dtype) -> np.dtype:
-    """Returns the dtype of a layer's record in a network that computes in `dtype`."""
+    """Returns the dtype of the record that describes a layer (sizes and offsets); `dtype` is the network's dtype."""
     return np.dtype([*_LAYER, ("scale", dtype)])
 
 
 def panel_width(dtype: np.dtype) -> int:
-    """Returns NR, the number of columns of a panel, for values of type `dtype`."""
+    """Returns NR, the number of matrix columns in a panel, for values of type `dtype`."""
     return NR_VECTORS * REGISTERS.width // dtype.itemsize
 
 
@@ -119,7 +118,7 @@ def needs_jacobian(topology: Topology) -> bool:
 class Layout:
     """The memory of a network, with room for the largest block of samples.
 
-    The operating system provides physical memory only for the pages that are used.
+    Memory that is never used costs nothing: the operating system provides physical memory only for pages that are used.
 
     Parameters
     ----------
@@ -152,12 +151,13 @@ class Layout:
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns the network's header, the records of its layers, and the end of the memory that header and records describe.
+        """Returns the records that describe the memory layout (the header, one record per layer), and the layout's length.
 
-        The header is an array of shape (1,), and the records form an array of shape (L,). Header and records describe a memory
-        layout for blocks of `rows` samples. Whatever the number of rows, the arrays of a block are placed close together,
-        to make good use of the caches. `drops` is true if dropout is applied. If `spare` is true, gradients are added up in the
-        second array for gradients, which begins at the offset `self.spare`.
+        The header is an array of shape (1,), and the records form an array of shape (L,). The layout has room for blocks of
+        `rows` samples. Each number `rows` has a layout of its own, in which the arrays of a block lie close together, to make
+        good use of the CPU's caches. The length is the number of elements of `memory` that the layout takes. `drops` is true if
+        dropout is applied. If `spare` is true, gradients are added up in the second array for gradients, which begins at the
+        offset `self.spare`.
         """
         rows = up_to(MR, rows)
         key = rows, drops, spare
@@ -169,7 +169,7 @@ class Layout:
         return self._records[key]
 
     def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns a new header, new records of the layers, and the end of the memory that they describe (see `records`)."""
+        """Creates and returns the header, the layers' records and the layout's length, as described in `records`."""
         topology, width, end = self.topology, self.width, 0
 
         def place(count):
@@ -210,9 +210,9 @@ class Layout:
         return headers, layers, end
 
     def write(self, flat: np.ndarray, offset: int = 0) -> None:
-        """Copies a flat vector with w and b of all layers into the panels of the parameters.
+        """Copies a flat vector with w and b of all layers into the panels (blocks of NR columns) that store the parameters.
 
-        To write gradients or moments, pass their distance in memory from the parameters as `offset`.
+        To write gradients or moments instead, pass the index in `memory` at which they begin as `offset`.
         """
         for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
@@ -220,7 +220,7 @@ class Layout:
     def read(self, offset: int = 0) -> np.ndarray:
         """Returns the parameters as a flat vector with w and b of all layers.
 
-        To read gradients or moments, pass their distance in memory from the parameters as `offset`.
+        To read gradients or moments instead, pass the index in `memory` at which they begin as `offset`.
         """
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):
@@ -243,8 +243,8 @@ class Layout:
     def _pieces(self, flat: np.ndarray, offset: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields pairs of views of the same part of w and b: the part in the vector `flat`, and the part in `self.memory`.
 
-        `offset` is the distance in memory from the parameters to the values to view. Each layer has up to two parts: the
-        columns in full panels (blocks of NR columns), and the remaining columns.
+        `offset` is 0 for the parameters, or the index in `memory` at which the gradients or moments begin. Each layer has up to
+        two parts: the columns in full panels (blocks of NR columns), and the remaining columns.
         """
         width = self.width
         for wb, (start, w_rows) in zip(self.topology.matrices(flat), self.places, strict=True):

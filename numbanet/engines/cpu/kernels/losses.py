@@ -1,6 +1,6 @@
 """Compiled functions (routines) for the loss and the correct outputs (hits) of each sample, and delta of the output layer.
 
-The loops run over tables of y, z and a, which are indexed [neuron][sample] (see the module `tables`).
+The functions read y, z and a from tables (arrays indexed [neuron][sample], see the module `tables`).
 
 To add a loss, add a row to the table LOSSES.
 """
@@ -35,7 +35,7 @@ call_score, call_error = SCORE.call, ERROR.call
 
 @njit_part
 def weigh(memory, header, values, span):
-    """Multiplies one value per sample by the sample's weight. The values begin at memory[values]."""
+    """Multiplies one value per sample by the sample's weight. The value of sample s is memory[values + s]."""
     for s in range(span.begin, span.end):
         put(memory, values + s, weighted(get(memory, header.weight + s), get(memory, values + s)))
 
@@ -58,7 +58,7 @@ def count_hits(memory, header, n_out, integers, span):
 def count_hits_of_classes(memory, header, n_out, integers, span):
     """Counts, for each sample, 1 correct output if the largest y_hat and the largest y have the same index, else 0.
 
-    Uses the memory of the losses as scratch memory.
+    The memory that will hold the samples' losses serves as scratch memory.
     """
     guess, target, hits = INDEX * header.rows, TARGET * header.rows, HITS * header.rows
     find_largest(memory, header, header.table_a, n_out, header.loss, integers, guess, span)
@@ -92,7 +92,7 @@ class Loss(NamedTuple):
     name : str
         The name of the loss.
     term : callable
-        term(y, z, a) computes the term of an output of a sample. The term is not divided by the number n of samples in the
+        term(y, z, a) computes the term of one output of one sample. The term is not divided by the number n of samples in the
         batch.
     d_term : callable
         d_term(n, y, a) computes dL/dz for the losses bce and cce, whose formulas include the output layer's activation
@@ -116,7 +116,7 @@ LOSSES = {
 def users_loss(own: Any, outputs: int) -> Loss:
     """Returns the formulas of a `Loss` that a user wrote.
 
-    The formulas' name in the compile cache contains the digest of the user's `Loss`.
+    The names of the compiled functions in the compile cache contain `own.digest`, a hash of the user's functions.
     """
     loss, d_loss, by = own.loss, own.d_loss, outputs if own.per == "output" else 1
     return Loss(
@@ -128,12 +128,12 @@ def users_loss(own: Any, outputs: int) -> Loss:
 
 @njit_part
 def nothing(memory, header, layer, span):
-    """Changes no values. A routine that needs no function `prepare` or `through` calls `nothing` in its place."""
+    """Changes no values: the function that is passed as `prepare` or `through` if there is nothing to prepare or to convert."""
 
 
 @njit_part
 def through_phi(memory, header, layer, span):
-    """Replaces dL/da of the output layer with delta = dL/da da/dz, in the table of delta."""
+    """Replaces dL/da of the output layer with delta = dL/da da/dz, in the table of delta (indexed [neuron][sample])."""
     for j in range(layer.n_out if layer.d_phi != 0 else 0):
         at = j * header.rows + span.begin
         z, a, delta = header.table_z + at, header.table_a + at, header.table_delta + at
@@ -142,9 +142,9 @@ def through_phi(memory, header, layer, span):
 
 @cache
 def score_routine(loss: Loss, prepare: Any) -> Any:
-    """Returns the routine that computes a loss and the correct outputs of the samples in `span`, from the tables of y, z and a.
+    """Returns the compiled function that computes a loss and the correct outputs of samples, from the tables of y, z and a.
 
-    The routine first calls `prepare`, which may replace the table of z.
+    The compiled function first calls `prepare`, which may replace z in its table (an array indexed [neuron][sample]).
     """
     of_output = njit_merged(loss.term)
 
@@ -167,10 +167,11 @@ def score_routine(loss: Loss, prepare: Any) -> Any:
 
 @cache
 def error_routine(loss: Loss, through: Any) -> Any:
-    """Returns the routine that computes delta of the output layer, for the samples in `span`.
+    """Returns the compiled function that computes delta of the output layer, for a range of samples.
 
-    n is the number of samples in the batch. The routine computes the gradient of the loss in the table of delta, multiplies the
-    gradient by the sample weights, and calls `through`, which replaces dL/da with delta.
+    The compiled function writes the gradient of the loss to the table of delta (an array indexed [neuron][sample]), multiplies
+    the gradient by the sample weights, and calls `through`, which replaces dL/da with delta. The argument n of the compiled
+    function is the number of samples in the batch.
     """
     gradient = njit_merged(loss.d_term)
 
@@ -189,7 +190,7 @@ def error_routine(loss: Loss, through: Any) -> Any:
 
 
 def score_and_error(topology: Topology) -> tuple[Any, Any]:
-    """Returns the routines that compute the loss and delta of a network's output layer."""
+    """Returns two compiled functions, which compute the loss, and delta of the output layer, of a network."""
     own, softmax_output = topology.own_loss, topology.kinds[-1] == SOFTMAX
     loss = users_loss(own, topology.sizes[-1]) if own else LOSSES[topology.loss_kind]
     if topology.loss_kind == CCE:

@@ -1,7 +1,6 @@
 """Defines a function for compiled code that views a part of a flat array as a matrix, faster than slicing and reshaping."""
 
 from numba.core import cgutils, types
-from numba.np import arrayobj
 
 from numbanet._compile import intrinsic
 
@@ -16,6 +15,8 @@ def matrix(typingctx, flat, start, rows, columns):
     result = types.Array(flat.dtype, 2, "C")
 
     def code(context, builder, signature, arguments):
+        from numba.np import arrayobj  # only for compilations, because the import takes as long as a short training
+
         source = arrayobj.make_array(signature.args[0])(context, builder, arguments[0])
         start, rows, columns = arguments[1:]
         view = arrayobj.make_array(result)(context, builder)

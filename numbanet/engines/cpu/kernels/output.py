@@ -1,7 +1,7 @@
 """The output layer: its activations, the loss and the correct outputs (hits) of each sample, and delta.
 
-The functions fill tables (see the module `tables`), and call the routines of the network's activation function and loss. Every
-function processes the samples in the range `span`, so that threads can divide a block of samples among themselves.
+The functions fill tables (arrays indexed [neuron][sample]), and call the compiled functions for the activation function and the
+loss. Every function processes the samples in the range `span`, so that threads can divide a block of samples among themselves.
 """
 
 from numbanet._compile import njit_merged
@@ -17,7 +17,7 @@ from numbanet.equations.activations import SOFTMAX
 def activation(workspace, span):
     """Computes the activations a of the last layer from z, for the samples in `span`.
 
-    Writes z and a to their tables, which are indexed [neuron][sample].
+    Also writes z and a to two tables, which are indexed [neuron][sample].
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     if last.kind == SOFTMAX:
@@ -34,8 +34,8 @@ def activation(workspace, span):
 def score(workspace, samples, position, span):
     """Computes the loss and the number of correct outputs (hits) of each sample in `span`.
 
-    `position` is the position in `samples.order` of the block's first sample. The loss of a sample is multiplied by the
-    sample's weight, but not divided by n. The function `activation` must have filled the tables of z and a before.
+    The sample in memory row s is the sample with the row index samples.order[position + s]. The loss of a sample is multiplied
+    by the sample's weight, but not divided by n. The caller must have called `activation`, which fills the tables of z and a.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     n_out, rows, order, weights = last.n_out, header.rows, samples.order, samples.weights
@@ -52,8 +52,8 @@ def score(workspace, samples, position, span):
 def error(workspace, n, has_weights, span):
     """Computes delta of the last layer; n is the number of samples in the batch.
 
-    Reads the tables of y, z and a, which are indexed [neuron][sample]. The functions `activation` and `score` must have filled
-    the tables before.
+    Reads y, z and a from tables, which are indexed [neuron][sample]. The caller must have called `activation` and `score`,
+    which fill the tables of y, z and a.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     call_error(header.error, (memory, header, last, n, has_weights, span))

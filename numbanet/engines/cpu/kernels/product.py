@@ -9,12 +9,13 @@ Each of the three products has the form c[r, j] += sum_k x[r, k] * w[k, j]:
     backward    sample s    i        j        delta        w transposed        dL/da of the layer before
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
-All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). Because all matrices are stored in
-panels, the code of the three products differs only in the memory offsets of the factors. MR successive rows are called a group.
-The result c is divided into tiles of MR rows and NR columns, which are numbered panel by panel, and each thread computes a
-range of tiles. A strip consists of one or two adjacent panels (of NR columns each). The microkernel computes the tiles of a
-group in all panels of a strip at the same time: a CPU with 32 SIMD registers then needs fewer loads from memory. The terms of a
-sum are always added in the same order, whichever thread adds them, and whether a strip has one or two panels.
+All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). Because the factors and the results
+are all stored in panels of NR columns, the code of the three products differs only in the memory offsets of the factors. MR
+successive rows of a matrix are called a group. The result c is divided into tiles of MR rows and NR columns. The tiles are
+numbered panel by panel, and each thread computes a range of tile numbers. A strip consists of one or two adjacent panels (of NR
+columns each). The microkernel computes the same MR rows in all panels of a strip at the same time: on a CPU with 32 SIMD
+registers, a strip of two panels takes fewer loads from memory than two single panels. The terms of a sum are always added in
+the same order, whichever thread adds them, and whether the microkernel computes one or two panels at the same time.
 """
 
 import numpy as np
@@ -45,7 +46,7 @@ call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.c
 
 @njit_merged
 def sample_rows(memory, header, panels, group, k):
-    """Returns the offsets of the MR elements in column k of a matrix that belong to the group with index `group`.
+    """Returns the offsets of the MR elements in column k of a matrix that lie in the rows of group number `group`.
 
     A group is MR successive rows (samples). The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
     """
@@ -66,7 +67,7 @@ def input_column(memory, header, layer, i):
 
 @njit_merged
 def input_columns(memory, header, layer, i):
-    """Returns the offsets of the MR columns with a layer's inputs i, i + 1, ..., i + MR - 1."""
+    """Returns the offsets in memory of the MR columns of x that hold a layer's inputs i, i + 1, ..., i + MR - 1."""
     x_0, x_1 = input_column(memory, header, layer, i), input_column(memory, header, layer, i + 1)
     x_2, x_3 = input_column(memory, header, layer, i + 2), input_column(memory, header, layer, i + 3)
     return x_0, x_1, x_2, x_3, input_column(memory, header, layer, i + 4), input_column(memory, header, layer, i + 5)
@@ -80,10 +81,10 @@ def panels_of(memory, columns):
 
 @njit_merged
 def strips_of(tiles, groups):
-    """Returns a range of panel indices: the first panels of the strips that contain the tiles in the range `tiles`.
+    """Returns the range of the strips that contain the tiles in the range `tiles`, as indices of the strips' first panels.
 
-    A strip consists of STRIP panels; the last strip may consist of a single panel. Each panel consists of `groups` groups of MR
-    rows.
+    A strip consists of STRIP panels (blocks of NR columns); the last strip may be a single panel. Each panel consists of
+    `groups` groups of MR rows.
     """
     if tiles.end <= groups:  # one panel, as in very small networks, which would be slowed down by the divisions below
         return range(0, 1, STRIP)
@@ -92,11 +93,11 @@ def strips_of(tiles, groups):
 
 @njit_merged
 def groups_of(panel, width, tiles, groups, slab, rows):
-    """Returns, as a `Span`, the range of groups (MR rows each) that this thread computes in one strip and one slab.
+    """Returns, as a `Span`, the groups (MR rows each) that this thread computes in one strip of panels and one slab of rows.
 
-    The strip consists of `width` panels, and begins with the panel whose index is `panel`. The slab is a block of `rows` rows
-    that begins with the group `slab`. `tiles` is the range of all tiles that this thread computes, in which the two panels of a
-    strip count as separate tiles.
+    The strip consists of `width` adjacent panels (blocks of NR columns), and begins with the panel whose index is `panel`. The
+    slab is a block of `rows` rows that begins with the group `slab`. `tiles` is the range of all tiles (MR rows x NR columns)
+    that this thread computes in the whole product.
     """
     begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
     if width > 1:
@@ -109,8 +110,8 @@ def forward(memory, header, layer, phi, groups, tiles):
     """Computes a_j = phi(z_j), where z_j = sum_i w_ij x_i + b_j, for a range of a layer's tiles (MR samples x NR neurons).
 
     `groups` is a range of groups of MR samples, and `tiles` is a range of the tiles of these groups. `phi` is the address of
-    the activation function's routine. If `phi` is 0, the function writes z in place of a. Reads x (n, n_in), w (n_in, n_out)
-    and b (n_out,). Writes a (n, n_out).
+    the compiled function that applies the activation function. If `phi` is 0, the function writes z in place of a. Reads x (n,
+    n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
     """
     nr, panels, size = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_out), groups.end - groups.begin
     for slab in range(0, size, MC // MR):
@@ -176,7 +177,7 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 def backward_strip(memory, header, layer, before, strip, j, groups, packed):
     """Adds w_ij delta_j of up to KC neurons, from neuron j on, to dL/da_i, for the samples in `groups` and inputs in `strip`.
 
-    The required panels of the transpose of w are stored one after the other, beginning at memory[packed].
+    The required panels (blocks of NR columns) of the transpose of w are stored one after the other, from memory[packed] on.
     """
     nr = NR_VECTORS * lanes(memory)
     w = places(strip, packed - strip[0] * KC * nr, KC * nr)
@@ -218,10 +219,10 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 def update(memory, header, layer, block, step, tiles, scratch):
     """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij, for a range of a layer's tiles (MR inputs x NR neurons).
 
-    Updates b in the same way as w. If the block of samples is not the last of its batch, or if gradients are clipped, `update`
-    does not change w and b, but adds the sums to the gradients in memory; in the first block of a batch, the sums replace the
-    gradients. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their gradients. May overwrite
-    the STRIP * MR * NR numbers that begin at memory[scratch].
+    Computes dL/db_j = sum_s delta_j and updates b_j, too. If the block of samples is not the last of its batch, or if gradients
+    are clipped, `update` does not change w and b, but adds the sums to the gradients in memory; in the first block of a batch,
+    the sums replace the gradients. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their
+    gradients. May overwrite the STRIP * MR * NR numbers that begin at memory[scratch].
     """
     groups, panels = layer.w_rows // MR, panels_of(memory, layer.n_out)
     for slab in range(0, groups, GRADIENT_MC // MR):

@@ -1,10 +1,10 @@
-"""Compiles and calls routines: functions that are compiled apart from `run` when first needed, and called by address.
+"""Compiles and calls routines: functions that `run` calls by address, compiled only when a network needs them.
 
 Every computation that varies from network to network is a routine: activation functions, losses, update rules and dropout. For
 a network that trains with Adam, Adam's routine is compiled once; the compiled code of `run` is shared by all networks with the
 same dtype. The matrix products are routines, too, because a prediction does not need all of them, and because two processes can
-then compile `run` and the products at the same time. All routines for the same purpose have the same argument types, which a
-`Signature` describes. The address of a routine is an integer, and 0 means that there is no routine.
+then compile `run` and the products at the same time. All routines for the same purpose (for example, all update rules) have the
+same argument types, which a `Signature` describes. The address of a routine is an integer; 0 stands for no routine.
 """
 
 from collections.abc import Callable
@@ -26,17 +26,19 @@ INTEGERS = types.Array(types.int32, 1, "C")
 
 
 class Signature:
-    """The argument types of all routines for one purpose. A routine's first argument is the flat array `memory`.
+    """The argument types of all routines (functions called by address) for one purpose, such as all activation functions.
 
     Parameters
     ----------
     others : callable
-        A function that takes the Numba type of the numbers in `memory`, and returns the types of the other arguments.
+        A function that takes the Numba type of the numbers in `memory`, which is the first argument of every routine, and
+        returns the types of the arguments after `memory`.
 
     Attributes
     ----------
     call : intrinsic
-        A function for compiled code: call(address, arguments) calls the routine at `address` with the tuple `arguments`.
+        A function for compiled code: call(address, arguments) calls the function at `address` with the arguments in the tuple
+        `arguments`.
     """
 
     def __init__(self, others: Callable[[Any], tuple]):
@@ -48,7 +50,7 @@ class Signature:
         return types.Array(number, 1, "C"), *self.others(number)
 
     def address(self, routine: Any, dtype: np.dtype) -> int:
-        """Returns the address of a routine for numbers of type `dtype`; the first call compiles the routine."""
+        """Returns the address of the machine code of `routine` for the type `dtype`; the first call compiles `routine`."""
         return address_of(routine, self.arguments(from_dtype(dtype)))
 
     def must_be_compiled(self, routine: Any, dtype: np.dtype) -> bool:
@@ -82,11 +84,11 @@ def named(function: Callable, name: str) -> Callable:
 
 @cache  # because Numba takes almost a millisecond to make the type of a record
 def header_type(number: Any) -> Any:
-    """Returns the Numba type of the header of a network that computes with numbers of the Numba type `number`."""
+    """Returns the Numba type of the header, the record of a whole network, for a network with numbers of type `number`."""
     return from_dtype(header_dtype(as_dtype(number)))
 
 
 @cache
 def layer_type(number: Any) -> Any:
-    """Returns the Numba type of a layer's record in a network that computes with numbers of the Numba type `number`."""
+    """Returns the Numba type of the record that describes a layer, for a network with numbers of type `number`."""
     return from_dtype(layer_dtype(as_dtype(number)))

@@ -1,7 +1,7 @@
 """Compiled functions (routines) for softmax, which compute a layer's activations a, and delta from the full Jacobian.
 
-The loops run over tables, which are indexed [neuron][sample] (see the module `tables`). Because few networks need the full
-Jacobian of softmax, the loops of `numbanet.equations` compute it, one sample at a time.
+The functions read and write tables (arrays indexed [neuron][sample], see the module `tables`). Few networks need the full
+Jacobian of softmax, and it has no optimised code: the plain loops of `numbanet.equations` compute it, one sample at a time.
 """
 
 from numbanet._compile import njit_merged, njit_part, njit_routine, parts_of
@@ -24,7 +24,7 @@ call_softmax = SOFTMAX_LAYER.call
 def softmax_tables(memory, header, layer, integers, span):
     """Computes softmax, a_j = e^z_j / sum_k e^z_k, for the samples in `span`.
 
-    Reads z from the panels (blocks of NR columns) of a. Writes z and a to their tables, which are indexed [neuron][sample].
+    Reads z from the panels (blocks of NR columns) of a. Writes z and a to two tables, which are indexed [neuron][sample].
     """
     n_out, k_max, z_max, others = layer.n_out, INDEX * header.rows, header.z_max, header.others
     fill(memory, header, header.table_z, n_out, layer.a, span)
@@ -45,13 +45,13 @@ def softmax_tables(memory, header, layer, integers, span):
 
 @njit_routine
 def softmax_activation(memory, header, layer, integers, span):
-    """Computes the activations a of a softmax output layer, for the samples in `span`. Writes z and a to their tables."""
+    """Computes the activations a of a softmax output layer, for the samples in `span`."""
     softmax_tables(memory, header, layer, integers, span)
 
 
 @njit_routine
 def hidden_softmax_activation(memory, header, layer, integers, span):
-    """Replaces z with a = softmax(z) in the panels of a hidden softmax layer, for the samples in `span`."""
+    """Replaces z of a hidden softmax layer with a = softmax(z) in memory, for the samples in `span`."""
     softmax_tables(memory, header, layer, integers, span)
     pour(memory, header, header.table_a, layer.n_out, layer.a, span)
 
@@ -61,9 +61,9 @@ def hidden_softmax_activation(memory, header, layer, integers, span):
 
 @njit_merged
 def row(header, number, s, n_out):
-    """Returns the offset in memory of scratch row `number` of sample s.
+    """Returns the offset in memory of a sample's scratch row, a row for intermediate results; `s` is the sample's index.
 
-    Each sample has JACOBIAN_ROWS scratch rows, which are matrices of shape (1, n_out).
+    Each sample has JACOBIAN_ROWS scratch rows of shape (1, n_out); `number` selects one of them.
     """
     return header.jacobian_rows + number * header.table_size + s * n_out
 
@@ -84,7 +84,7 @@ def write_row(memory, header, table, s, row):
 
 @njit_part
 def through_softmax(memory, header, layer, span):
-    """Replaces dL/da of a softmax layer with delta_j = sum_i dL/da_i da_i/dz_j, in the table of delta."""
+    """Replaces dL/da of a softmax layer with delta_j = sum_i dL/da_i da_i/dz_j, in the table that holds delta."""
     n_out = layer.n_out
     for s in range(span.begin, span.end):
         a = matrix(memory, row(header, 0, s, n_out), 1, n_out)
@@ -98,7 +98,7 @@ def through_softmax(memory, header, layer, span):
 
 @njit_routine
 def hidden_softmax_error(memory, header, layer, integers, span):
-    """Replaces dL/da of a hidden softmax layer with delta_j = sum_i dL/da_i da_i/dz_j, in the panels of `layer.delta`."""
+    """Replaces dL/da of a hidden softmax layer with delta_j = sum_i dL/da_i da_i/dz_j, in the memory at `layer.delta`."""
     fill(memory, header, header.table_a, layer.n_out, layer.a, span)
     fill(memory, header, header.table_delta, layer.n_out, layer.delta, span)
     through_softmax(memory, header, layer, span)
@@ -107,9 +107,9 @@ def hidden_softmax_error(memory, header, layer, integers, span):
 
 @njit_part
 def become_logits(memory, header, layer, span):
-    """Replaces z in the table of z with u, for which sigmoid(u) = softmax(z), as `softmax_logit` computes u.
+    """Replaces z in its table with u = softmax_logit(z), for which sigmoid(u) = softmax(z).
 
-    Keeps z of each sample in the sample's scratch row 0, and u in the sample's scratch row 1.
+    For `through_logits`, also stores each sample's z in its scratch row 0, and each sample's logits u in its scratch row 1.
     """
     n_out = layer.n_out
     for s in range(span.begin, span.end):
@@ -124,7 +124,7 @@ def become_logits(memory, header, layer, span):
 def through_logits(memory, header, layer, span):
     """Replaces dL/du in the table of delta with delta_j = sum_i dL/du_i du_i/dz_j, where sigmoid(u) = softmax(z).
 
-    Reads z and u of each sample from the sample's scratch rows 0 and 1, which `become_logits` has filled.
+    Reads each sample's z and logits u from its scratch rows 0 and 1, which `become_logits` has filled.
     """
     n_out = layer.n_out
     for s in range(span.begin, span.end):

@@ -2,8 +2,8 @@
 
 If a neuron is never active, or an input is always 0, the optimizer's moments for the weights of this neuron or input shrink
 from step to step until the moments are subnormal, and then stay subnormal. On many x86 CPUs, an operation on a subnormal number
-takes several times as long as an operation on other numbers. On CPUs of other kinds, the functions of this module do nothing,
-and subnormal numbers are not treated as 0.
+takes several times as long as an operation on other numbers. On CPUs other than x86, the functions of this module do nothing,
+and subnormal numbers keep their values.
 """
 
 import platform
@@ -19,7 +19,7 @@ _FLUSH = 0x8040  # bits of MXCSR: bit 15 replaces subnormal results with 0, bit 
 
 
 def _mxcsr(builder, name, place):
-    """Emits the instruction `name`, which stores the CPU's control register MXCSR to an address, or loads MXCSR from there."""
+    """Emits the instruction `name`, which stores the CPU's register MXCSR to the address `place`, or loads it from there."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte])
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}")
@@ -30,7 +30,7 @@ def _mxcsr(builder, name, place):
 def flush_subnormals(typingctx):
     """Makes this thread treat subnormal numbers as 0.
 
-    Returns the previous value of the control register, which must be passed to `restore_subnormals`.
+    Returns the previous value of the CPU's control register MXCSR, which must be passed to `restore_subnormals`.
     """
 
     def code(context, builder, signature, arguments):

@@ -1,9 +1,9 @@
 """The microkernel, which is the innermost loop of the matrix products, and operations on the tiles that it computes.
 
 A tile is a part of a matrix: MR rows of a panel (a block of NR columns, see the module `layout`) or of two adjacent panels. A
-tile in registers is a tuple of SIMD vectors, row by row. A tile in memory is given by a tuple of offsets, one for each panel of
-the tile. All loops over the rows and vectors of a tile are unrolled. The formula for a single term of a matrix product comes
-from `numbanet.equations`.
+tile in registers is a tuple of SIMD vectors, row by row. A tile in memory is given by a tuple of offsets, one for each panel
+(block of NR columns) of the tile. All loops over the rows and vectors of a tile are unrolled. The formula for a single term of
+a matrix product comes from `numbanet.equations`.
 """
 
 from numba import types
@@ -19,7 +19,7 @@ from numbanet.equations import neuron
 
 @intrinsic
 def places(typingctx, strip, start, distance):
-    """Returns the tuple of the offsets start + panel * distance, for each panel index in the tuple `strip`."""
+    """Returns a tuple with the offset start + panel * distance for each panel index `panel` in the tuple `strip`."""
     result = types.UniTuple(types.intp, len(strip))
 
     def code(context, builder, signature, arguments):
@@ -32,7 +32,7 @@ def places(typingctx, strip, start, distance):
 
 @intrinsic
 def shifted(typingctx, places, distance):
-    """Returns the tuple of the offsets place + distance, for each offset in the tuple `places`."""
+    """Returns a tuple with the offset place + distance for each offset `place` in the tuple `places`."""
 
     def code(context, builder, signature, arguments):
         places = cgutils.unpack_tuple(builder, arguments[0])
@@ -42,9 +42,9 @@ def shifted(typingctx, places, distance):
 
 
 def _offsets(builder, places, step, half):
-    """Emits the offsets of a tile's vectors, row by row.
+    """Emits LLVM code that computes the offsets in memory of a tile's vectors, and returns the offsets, row by row.
 
-    `step` is the distance between two rows of a panel, and `half` the distance between the two vectors of a row.
+    `step` is the distance in memory between two successive rows of a tile; `half` is the distance between two vectors of a row.
     """
     offsets, panels = [], cgutils.unpack_tuple(builder, places)
     for row in range(MR):
@@ -56,7 +56,7 @@ def _offsets(builder, places, step, half):
 
 @intrinsic
 def load_tile(typingctx, memory, places, step):
-    """Loads a tile from memory; its panels begin at memory[place], for each offset `place` in `places`.
+    """Loads a tile from memory; its part of each panel (block of NR columns) begins at an offset in the tuple `places`.
 
     The rows of the tile are `step` elements apart in memory.
     """
@@ -74,7 +74,7 @@ def load_tile(typingctx, memory, places, step):
 
 @intrinsic
 def store_tile(typingctx, memory, places, step, tile):
-    """Stores a tile in memory; its panels begin at memory[place], for each offset `place` in `places`.
+    """Stores a tile in memory; its part of each panel (block of NR columns) begins at an offset in the tuple `places`.
 
     The rows of the tile are `step` elements apart in memory.
     """
@@ -91,9 +91,9 @@ def store_tile(typingctx, memory, places, step, tile):
 
 @intrinsic
 def replace_tile(typingctx, function, constant, memory, places, step, tile):
-    """Replaces each vector v of a tile in memory with function(constant, c, v).
+    """Replaces each vector v of a tile in memory with function(constant, c, v), where c is a vector of the argument `tile`.
 
-    The vector c is the vector in the same row and column of `tile`, which is a tile in registers.
+    `tile` is a tile in registers. Its vector c has the same row and column as the vector v has in the tile in memory.
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
@@ -149,22 +149,23 @@ def add_term(c, w, x):
 def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     """Returns c[r, j] = start[r, j] + sum_k x[r, k] * w[k, j], for MR = 6 rows r, NR columns j per panel and `depth` terms k.
 
-    The result c is a tile: a tuple of SIMD vectors, two for each row and panel. A vector has q lanes, and NR = 2 * q. The
-    diagram shows the memory that the function reads for a tile in one panel:
+    The result c is a tile of sums, as a tuple of SIMD vectors, two for each row and panel. A SIMD vector holds q numbers, and a
+    panel (block of columns) has NR = 2 * q columns. The diagram shows the memory that the function reads for a tile in one
+    panel (c_00 to c_51, w_0 and w_1 are SIMD vectors):
 
                 start, c                   x                                    w
                 0 ...    q ... NR-1        k = 0   1   ...    chunk             0 ......... NR-1
                +--------+---------+       +------------------+--------+        +----------------+
-    start[0] ->| c_00   | c_01    |  x_0> |  .   .            .       | w[0]-> | w_0    w_1     |  k = 0
-    + step     | c_10   | c_11    |  x_1> |  .   .            .       |  + NR  | w_0    w_1     |      1
-    + 2 step   | c_20   | c_21    |  x_2> |  .   .            .       |        |   .      .     |      .
-               | c_30   | c_31    |  x_3> |  .   .            .       |        |   .      .     |      .
-               | c_40   | c_41    |  x_4> |  .   .            .       |        |   .      .     |      .
-    + 5 step   | c_50   | c_51    |  x_5> |  .   .            .       |        |   .      .     |  depth - 1
+    start[0] ->| c_00   | c_01    | x[0]->|  .   .            .       | w[0]-> | w_0    w_1     |  k = 0
+    + step     | c_10   | c_11    | x[1]->|  .   .            .       |  + NR  | w_0    w_1     |      1
+    + 2 step   | c_20   | c_21    | x[2]->|  .   .            .       |        |   .      .     |      .
+               | c_30   | c_31    | x[3]->|  .   .            .       |        |   .      .     |      .
+               | c_40   | c_41    | x[4]->|  .   .            .       |        |   .      .     |      .
+    + 5 step   | c_50   | c_51    | x[5]->|  .   .            .       |        |   .      .     |  depth - 1
                +--------+---------+       +------------------+--------+        +----------------+
 
-    For each term k and P panels, the function performs 2 P loads of w, 6 broadcasts of x and 12 P fused multiply-adds. The
-    function keeps 12 P + 2 P + 1 vectors in registers: 15 for one panel, 29 for two panels.
+    For each term k and P panels, the function performs 2 P loads of w, 6 broadcasts of x and 12 P fused multiply-adds. For P
+    panels, the function keeps 12 P + 2 P + 1 vectors in registers: 15 for one panel, 29 for two panels.
 
     Parameters
     ----------
@@ -183,16 +184,16 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
         After every `chunk` terms, the distance to the next term of x is greater by `chunk_step`, because rows of x are cut into
         panels of NR columns.
     w : tuple of ints
-        For each panel, the offset of a panel of w, which contains NR numbers for each k, without gaps.
+        For each panel, the offset of its part of w, which contains NR numbers for each k, without gaps.
     depth : int
-        Number of terms, at least 0. The function adds the terms to c in the order of k.
+        Number of terms, at least 0. The function adds the terms to the sums c in the order of k.
 
     Notes
     -----
     The function does not write to memory. `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE
-    bytes are loaded faster. Elements of `x` are read one at a time. The edges of a matrix need no additional code, because
-    panels have room for whole tiles. Rows beyond the last sample or input, and columns beyond the last neuron, are computed
-    like all rows and columns, but do not affect other rows or columns.
+    bytes are loaded faster. The function reads the elements of x one number at a time, not as vectors. The edges of a matrix
+    need no additional code, because the memory of a matrix has room for whole tiles. The function also computes rows beyond the
+    last sample or input, and columns beyond the last neuron, but their values affect no result.
     """
     nr = NR_VECTORS * lanes(memory)
     c = load_tile(memory, start, step)

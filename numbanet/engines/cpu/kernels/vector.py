@@ -1,10 +1,11 @@
 """Defines a Numba type for SIMD vectors: a vector holds the numbers that fit into one vector register of the CPU.
 
-Numba unrolls loops, but does not pack the unrolled scalars into vector registers. The inner loops of the matrix products
+If Numba unrolls a loop over scalars, it does not combine the scalars into SIMD vectors. The inner loops of the matrix products
 therefore use vectors explicitly. A vector is as wide as the widest registers that LLVM reports for the host. On a CPU without
-vector registers, a vector has 16 bytes, and LLVM splits it into scalars.
+vector registers, a vector has 16 bytes, and LLVM computes with its numbers one by one.
 
-The functions of this module take flat arrays and indices into these arrays. Indices must not be negative, and are not checked.
+The functions of this module take flat arrays and indices into these arrays. The functions do not check the indices, which must
+not be negative.
 """
 
 import math

@@ -44,8 +44,9 @@ def activate_sums(memory, l, kind, epsilon, samples, neurons, to, published):
 def load_x(memory, l, n):
     """Copies the inputs x of layer l, which are the outputs a of layer l - 1, from global to shared memory, for n samples.
 
-    Reads the matrix FAR_A of layer l - 1 in global memory. Writes the matrix X of layer l in shared memory. The function copies
-    only those inputs that are multiplied by this block's tile of w. Layer l must be in the head (the small last layers).
+    Reads the matrix FAR_A of layer l - 1 in global memory. Writes the copies to the matrix X of layer l in shared memory. The
+    function copies only those inputs that are multiplied by this block's tile of w. Layer l must be in the head (the small last
+    layers).
     """
     n_in = field(memory, l, Layer.N_IN)
     i, _, rows, _ = tile_of(memory, l)
@@ -62,9 +63,9 @@ def load_delta(memory, l, epsilon, zero, n):
     """Writes delta_j of layer l to matrix DELTA in shared memory, for n samples and the columns j of this block's tile of w.
 
     If layer l + 1 is a spread layer (a layer whose sums all blocks compute together), delta_j = dL/da_j da_j/dz_j is computed
-    from the blocks' partial sums of dL/da_j, which lie in the array DL_DA_SUMS in global memory. If layer l + 1 is not a spread
-    layer, delta_j is copied from the matrix FAR_DELTA in global memory. The matrix DELTA is padded with rows of zeros to a
-    multiple of QUAD rows.
+    from the blocks' partial sums of dL/da_j, which lie in the array DL_DA_SUMS in global memory. If layer l + 1 belongs to the
+    head (the small last layers) or does not exist, delta_j is copied from the matrix FAR_DELTA in global memory. The matrix
+    DELTA is padded with rows of zeros to a multiple of 4 (QUAD) rows.
     """
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
     place, pitch = place_of(memory, l, Matrix.DELTA)
@@ -88,7 +89,7 @@ def load_delta(memory, l, epsilon, zero, n):
 
 @device_function
 def first_x(memory, step):
-    """Returns the offset in shared memory of the samples x that the first layer reads in a training step.
+    """Returns the offset in shared memory of the matrix of samples x that the first layer reads in training step `step`.
 
     Training steps alternate between two matrices: while a step reads one matrix, the next step's samples are copied to the
     other matrix.
@@ -134,7 +135,7 @@ def copy_tile(memory, l, parameters, back):
 
 @device_function
 def load_head(memory, parameters):
-    """Copies w and b of each layer in the head (the small last layers) from the vector `parameters` to shared memory."""
+    """Copies w and b of the layers in the head (the small last layers) from the vector `parameters` to shared memory."""
     for l in range(common(memory, Common.SPREAD), common(memory, Common.LAYERS)):
         n_out, (place, pitch) = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.HEAD_W)
         flat = field(memory, l, Layer.FLAT)
@@ -148,8 +149,8 @@ def load_head(memory, parameters):
 def fill_ones(memory, one):
     """Writes 1, the constant input that is multiplied by b, to the matrices of inputs x in this block's shared memory.
 
-    b is stored as the last row of w, after the row of the last input. Only a block with the row b in its tile of w has a column
-    for the constant input in its matrix X; in all other blocks, X is not changed.
+    b is stored as the last row of w, after the row of the last input. The function writes to a block's matrix X (the inputs
+    that are multiplied by the block's tile of w) only if the tile contains the row b.
     """
     for l in range(common(memory, Common.LAYERS)):
         n_in, (place, pitch) = field(memory, l, Layer.N_IN), place_of(memory, l, Matrix.X)

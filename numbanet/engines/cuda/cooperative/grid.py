@@ -9,7 +9,7 @@ from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda.arrays import EpochArrays
 from numbanet.engines.cuda.cooperative import kernel as cooperative
 from numbanet.engines.cuda.cooperative.layout import TABLE_LENGTH, THREADS, Common, GridPlan, tables
-from numbanet.engines.cuda.memory import allow_shared_memory, ensure_free
+from numbanet.engines.cuda.limits import allow_shared_memory, ensure_free
 from numbanet.engines.topology import Topology
 
 
@@ -43,7 +43,7 @@ class Grid:
         """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
 
         Numba's simulator runs the blocks of a grid one after another, so that blocks cannot wait for each other. In the
-        simulator, `train` therefore launches a grid of several blocks once for each part of a step between two barriers.
+        simulator, `train` therefore launches a grid of several blocks again for each part of a step between two barriers.
 
         Parameters
         ----------

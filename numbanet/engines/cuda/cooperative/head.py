@@ -70,8 +70,8 @@ def head_of(dtype: np.dtype) -> Callable:
         """Computes a_j = phi(z_j) in the layers of the head (the small last layers) for m samples; in the last layer, only z_j.
 
         The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads the partial sums
-        of the layer before the head from the array Z_SUMS. Writes each head layer's inputs (m, n_in) to the matrix HEAD_X in
-        shared memory and to FAR_A in global memory. Writes z (m, n_out) of the last layer to the matrix Z in shared memory.
+        of z of the layer before the head from Z_SUMS. Writes each head layer's inputs (m, n_in) to the matrix HEAD_X in shared
+        memory and to FAR_A in global memory. Writes z (m, n_out) of the last layer to the matrix Z in shared memory.
         """
         spread, last, (first, m) = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1, samples
         z = common(memory, Common.Z), common(memory, Common.OUTPUT_PITCH)
@@ -95,8 +95,8 @@ def head_of(dtype: np.dtype) -> Callable:
     def backward(memory, epsilon, samples):
         """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of layer l - 1, for each layer l of the head, for m samples.
 
-        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads the matrix delta_j
-        of shape (m, n_out) from HEAD_DELTA of layer l in shared memory. Writes the matrix delta_i of shape (m, n_in) to
+        The tuple `samples` is (first, m), where `first` is the index of the first sample in the batch. Reads delta_j, a matrix
+        of shape (m, n_out), from HEAD_DELTA of layer l in shared memory. Writes delta_i, a matrix of shape (m, n_in), to
         HEAD_DELTA of layer l - 1 in shared memory and to FAR_DELTA of layer l - 1 in global memory.
         """
         first, m = samples
@@ -113,8 +113,8 @@ def head_of(dtype: np.dtype) -> Callable:
     def head(memory, arrays, batch, epsilon):
         """Computes activations and delta in the layers of the head (the small last layers), for this block's samples.
 
-        The samples of a batch are divided among the blocks. The function also computes the loss and the number of correct
-        outputs of each sample, and delta of the layer before the head.
+        The samples of a batch are divided among the thread blocks. The function also computes the loss and the number of
+        correct outputs of each sample, and delta of the layer before the head.
         """
         first = cuda.blockIdx.x * common(memory, Common.SAMPLES)
         m = min(common(memory, Common.SAMPLES), batch.n - first)

@@ -5,25 +5,26 @@ multiplied by the tile. The biases b are stored as an additional row of w, which
 module `layout` assigns an offset to every matrix.
 
 The first K layers of a network are called spread layers: all blocks together compute the sums of a spread layer, each block
-with its own tile. The layers after the spread layers are called the head. The head's layers are so small that every block
-copies all weights of the head, and computes the head for some of the samples. If K layers are spread layers (computed by all
-blocks together), a training step consists of 2 * K + 1 phases, with a barrier of all blocks between successive phases. Every
-block executes the phases of a step in order.
+with its own tile. The last layers, after the spread layers, are called the head. The head's layers are so small that every
+block copies all weights of the head, and computes the head for some of the samples. If K layers are spread layers (computed by
+all blocks together), a training step consists of 2 * K + 1 phases, with a barrier of all blocks between successive phases.
+Every block executes all phases of a step, in order.
 
-    Phases 0 to K - 1 are the forward phases of the K spread layers, which have the indices 0 to K - 1. In a forward phase, a
-    block computes partial sums of z over the rows of its tile, and writes the partial sums to the array Z_SUMS in global
-    memory.
+    Phases 0 to K - 1 are the forward phases of the K spread layers (the first K layers), one phase per layer. In a forward
+    phase, a block computes partial sums of z over the rows of its tile of w, and writes the partial sums to the array Z_SUMS in
+    global memory.
 
-    Phase K is the head phase: a block computes the forward and the backward pass of the head for its part of the batch's
-    samples, and writes the values of a and delta that the backward phases need to global memory.
+    Phase K is the head phase: a block computes the forward and the backward pass of the head (the small last layers) for its
+    part of the batch's samples, and writes to global memory the values of a and delta that the backward phases need.
 
-    Phases K + 1 to 2 * K are the backward phases of the K spread layers, in the order of the indices K - 1 to 0. In a backward
-    phase, a block computes partial sums of dL/da over the columns of its tile, and writes them to the array DL_DA_SUMS in
-    global memory. At the end of a backward phase, the block updates its tile of w. In phase K + 1, the first backward phase, a
-    block also updates its tiles in the layers of the head, and writes the new weights of the head to global memory.
+    Phases K + 1 to 2 * K are the backward phases of the K spread layers (the first K layers), from the last of them to the
+    first. In a backward phase, a block computes partial sums of dL/da over the columns of its tile of w, and writes them to the
+    array DL_DA_SUMS in global memory. At the end of a backward phase, the block updates its tile of w. In phase K + 1, the
+    first backward phase, a block also updates its tiles in the layers of the head (the small last layers), and writes the new
+    weights of the head to global memory.
 
-The diagram shows a step of a network with three layers on four blocks. In the diagram, two of the three layers are spread
-layers, and `|` stands for a barrier of all blocks:
+The diagram shows a step of a network with three layers on four blocks. In the diagram, layers 1 and 2 are spread layers
+(computed by all blocks together), layer 3 is the head, and `|` is a barrier of all blocks:
 
               phase 0     phase 1     phase 2    phase 3                   phase 4
     block 0   forward 1 | forward 2 |   head   | backward 2, update 2, 3 | update 1   forward 1 | ...
@@ -34,14 +35,14 @@ layers, and `|` stands for a barrier of all blocks:
 The asynchronous copy of the samples of the next batch to shared memory starts in the head phase.
 
 A block that needs complete sums reads the partial sums of all blocks and adds them up, always in the same order. With K spread
-layers (computed by all blocks together), a step has 2 * K barriers of all blocks. No barrier is needed between the first
-layer's update and the next step's first forward phase, because both use only the block's own tile. A network with the layer
-sizes 784-128-10 has one spread layer, and therefore 2 barriers per step.
+layers (computed by all blocks together), a step has 2 * K barriers of all blocks. No barrier is needed between the update of
+the first layer and the first forward phase of the next step, because both use only the block's own tile of w. A network with
+the layer sizes 784-128-10 has one spread layer (computed by all blocks together), and therefore 2 barriers per step.
 
-In the network 784-128-10, w of the first layer is cut into 16 x 8 tiles of 52 x 16 weights. With 16 x 8 tiles, the blocks read
-the inputs of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial sums. With a separate column of tiles for
-each of the 128 neurons, the blocks would read the inputs of the batch 128 times (26 MB). With a separate row of tiles for each
-of the 784 inputs, the blocks would exchange 26 MB of partial sums.
+In the network 784-128-10, w of the first layer, with b as its last row, is cut into 16 x 8 tiles of at most 52 x 16 values.
+With 16 x 8 tiles, the blocks together read the inputs of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial
+sums. With a separate column of tiles for each of the 128 neurons, the blocks would read the inputs of the batch 128 times
+(26 MB). With a separate row of tiles for each of the 784 inputs, the blocks would exchange 26 MB of partial sums.
 """
 
 import functools
@@ -116,9 +117,9 @@ def training_kernel(dtype: np.dtype) -> Any:
     ):
         """Performs gradient descent, w <- w - eta dL/dw, on the samples in `order`, one step per batch.
 
-        Runs the phases (parts of a step between barriers of all blocks) with the indices `first` to `stop - 1`. Reads x
+        Runs the phases (parts of a step between barriers of all blocks) `first` to `stop - 1`, counted over all steps. Reads x
         (N*n_in,), y (N, n_out) and order (n,). Updates parameters (p,). Writes loss_of_sample and hits_of_sample, both (n,).
-        Uses the arrays `far`, `counter` and `kept` as working memory.
+        Overwrites the arrays `far`, `counter` and `kept`, which serve as working memory.
         """
         memory = Memory(own_memory(kept, tables[TABLE_LENGTH - 1]), far, shared_numbers(TABLE_LENGTH, int32))
         arrays = EpochArrays(x, y, order, parameters, Notes(loss_of_sample, hits_of_sample))

@@ -2,15 +2,17 @@
 
 The weight matrix w of every layer, with the biases b as its last row, is cut into tiles. In each layer, a block has at most one
 tile (`LayerTiles`). The first layers of the network are called spread layers: all blocks together compute the sums of a spread
-layer, each block with its own tile. The layers after the spread layers are called the head. The head's layers are so small that
-every block also has a copy of all weights of the head, and computes the head for some samples of each batch (`GridPlan`).
+layer, each block with its own tile. The last layers, after the spread layers, are called the head. The head's layers are so
+small that every block also has a copy of all weights of the head, and computes the head for some samples of each batch
+(`GridPlan`).
 
-All values of the network lie in two flat arrays. The array `near` is the shared memory of a block. The array `far` is global
-memory that all blocks read and write. The offset at which a matrix begins in `near` or `far` is called the matrix's place. The
-distance between two successive rows of a matrix is called the matrix's pitch. Kernels look up the offsets and the pitches in
-two tables of integers: the table of layers, with one row per layer, and the table of common values, which describe the whole
-network. Every block copies the two tables of integers into its shared memory. The enumerations `Layer` and `Matrix` name the
-columns of the table of layers. The enumeration `Common` names the entries of the table of common values.
+All values of the network lie in the two flat arrays `near` and `far`. The array `near` is the shared memory of a block. The
+array `far` is global memory that all blocks read and write. The offset at which a matrix begins in `near` or `far` is called
+the matrix's place. The distance between two successive rows of a matrix is called the matrix's pitch. Kernels look up the
+offsets and the pitches in two tables of integers: the table of layers, with one row per layer, and the table of common values,
+which describe the whole network. Every block copies the two tables of integers into its shared memory. The enumerations `Layer`
+and `Matrix` name the columns of the table of layers, an integer table with one row per layer. The enumeration `Common` names
+the entries of the table of common values, such as the batch size.
 """
 
 from enum import auto
@@ -56,7 +58,7 @@ class Layer(Columns):
 class Matrix(Columns):
     """The matrices of a layer that a block has in its shared memory.
 
-    The table of layers has two columns for each matrix m of this enumeration. Column `PLACES + m` holds the matrix's offset in
+    The table of layers has two columns for each member m of this enumeration. Column `PLACES + m` holds the matrix's offset in
     shared memory. Column `PITCHES + m` holds the matrix's pitch, which is the distance between two successive rows.
     """
 
@@ -123,8 +125,8 @@ class GridPlan(NamedTuple):
     layers : tuple of LayerTiles
         For each layer, the size and the number of the tiles into which its w is cut.
     spread : int
-        Number of spread layers (layers whose sums all blocks compute together), at least 1. The layers after the spread layers
-        are called the head: each block computes the whole head for some of the samples.
+        Number of spread layers (layers whose sums all blocks compute together), at least 1. The last layers, after the spread
+        layers, are called the head: each block computes the whole head for some of the samples.
     blocks : int
         Number of thread blocks in the grid.
     """
@@ -190,7 +192,7 @@ class _Allocator:
     def take_matrix(self, layer: np.ndarray, matrix: Matrix, rows: int, width: int) -> None:
         """Reserves space for a matrix of shape (rows, width), and writes the matrix's offset and pitch to the table of layers.
 
-        `layer` is the row of the table that describes the matrix's layer.
+        `layer` is the row to write to: the row of the matrix's layer. `matrix` selects the columns.
         """
         layer[PLACES + matrix], layer[PITCHES + matrix] = self.take(rows * pitch(width)), pitch(width)
 

@@ -104,11 +104,11 @@ def tile_of(memory, l):
 
 @device_function
 def threads_over(width):
-    """Returns the loop ranges with which the threads of a block together visit all elements of a matrix with `width` columns.
+    """Returns the loop ranges of a thread, so that the threads of a block together visit every element of a matrix once.
 
-    The result is the tuple (first row, first column, row step, column step) of the calling thread. Threads with consecutive
-    indices visit consecutive elements of a row. A thread that has no elements to visit gets NO_ROW as its first row, which lies
-    beyond the end of every matrix.
+    `width` is the number of columns of the matrix. The result is the tuple (first row, first column, row step, column step) of
+    the calling thread. Threads with consecutive indices visit consecutive elements of a row. A thread that has no elements to
+    visit gets NO_ROW as its first row, which lies beyond the end of every matrix.
     """
     across = max(1, min(width, THREADS))
     down, row = quotient(THREADS, across), quotient(cuda.threadIdx.x, across)

@@ -1,6 +1,7 @@
 """The forward and backward phases of a training step, in which each thread block works on its own tiles of w.
 
-A phase is the part of a training step between two barriers of all thread blocks. A backward phase also updates w and b.
+A phase is the part of a training step between two barriers of all thread blocks. A backward phase also updates w and b of its
+layer.
 """
 
 from collections.abc import Callable
@@ -58,7 +59,7 @@ def update_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def update(memory, l, batch, eta, parameters):
-        """Updates w_ij <- w_ij - eta sum_s delta_j x_i, and b_j in the same way, in this block's tile of layer l.
+        """Updates w_ij <- w_ij - eta sum_s delta_j x_i, and b_j <- b_j - eta sum_s delta_j, in this block's tile of layer l.
 
         Reads the matrices X (n, rows) and DELTA (n, columns) in shared memory. Updates the matrix W (rows, columns) in shared
         memory. If layer l is in the head (the small last layers), also writes the new weights to the vector `parameters` in
@@ -86,9 +87,9 @@ def backward_of(dtype: np.dtype) -> Callable:
         """Computes this block's part of dL/da_i = sum_j w_ij delta_j: the terms of the columns j of its tile in layer l.
 
         After computing the part of dL/da_i, the function updates the block's tile of w and b in layer l. If layer l + 1 is the
-        first layer of the head (the small last layers), also updates the block's tiles of the head. Reads delta of layer l in
-        global memory: either from FAR_DELTA of layer l, or from the partial sums DL_DA_SUMS of layer l + 1. Writes the block's
-        partial sums of dL/da to DL_DA_SUMS of layer l in global memory.
+        first layer of the head (the small last layers), also updates the block's tiles of the head. Reads delta of layer l from
+        FAR_DELTA of layer l in global memory, or computes it from the partial sums DL_DA_SUMS of layer l + 1. Writes the
+        block's partial sums of dL/da to DL_DA_SUMS of layer l in global memory.
         """
         n_in = field(memory, l, Layer.N_IN)
         end = common(memory, Common.LAYERS) if l + 1 == common(memory, Common.SPREAD) else l + 1

@@ -2,21 +2,21 @@
 
 A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
 elements x[r, k] of a row r are neighbours in memory; in a deep factor w, the elements w[k, c] of a column c are neighbours in
-memory. A factor is not deep if the elements of each column of x, or of each row of w, are neighbours in memory. A thread loads
-4 neighbouring values of a factor at a time, whether the factor is deep or not. A group of 4 neighbouring values is called a
-quad.
+memory. In a factor x that is not deep, the elements of each column are neighbours in memory; in a factor w that is not deep,
+the elements of each row are neighbours. A thread loads 4 neighbouring values of a factor at a time, whether the factor is deep
+or not. A group of 4 neighbouring values is called a quad.
 
-Each thread computes a square tile of QUAD x QUAD sums, and adds QUAD terms to each sum at a time. If there are fewer tiles than
-threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is computed in three
-stages:
+Each thread computes a square tile of QUAD x QUAD sums (QUAD is 4), and adds QUAD terms to each sum at a time. If there are
+fewer tiles than threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is
+computed in three stages:
 
-    The prologue (`divide`, `work_of`) selects the tile, and the part of the terms, that a thread computes.
+    The prologue (`divide`, `work_of`) selects the tile that a thread computes, and the part of the terms k that it adds up.
     The main loop (`main_loop`) computes the sums of a thread's tile over the thread's part of the terms.
     The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
 
-The function `finish` computes and stores a result from a complete sum. Depending on the product, `finish` is `publish`,
-`activate`, `propagate` or `descend_weight`. Each of these four functions takes its arguments in a named tuple of its own type:
-`activate`, for example, takes an `Activation`.
+The function `finish` computes and stores a result from a complete sum. In the five products of the module, `finish` is
+`publish`, `activate`, `propagate` or `descend_weight`. Each of these functions takes its argument `to` in a form of its own:
+`activate`, for example, takes a named tuple `Activation`.
 """
 
 from collections.abc import Callable
@@ -50,8 +50,8 @@ class Activation(NamedTuple):
     to : (int, int)
         Offset and pitch of the matrix in shared memory to which the activation a is written.
     out : (int, int)
-        Offset and pitch of the matrix in global memory to which a is also written. If the offset is NOWHERE, a is not written
-        to global memory.
+        Offset and pitch of the matrix in global memory to which a is also written. If the offset in `out` is NOWHERE, a is not
+        written to global memory.
     """
 
     kind: Any
@@ -95,7 +95,8 @@ class WeightUpdate(NamedTuple):
     parameters : array (p,)
         The vector of all p parameters in global memory. The new weights are also written to the vector `parameters`.
     out : (int, int)
-        Offset and pitch of the weight matrix in `parameters`. If the offset is NOWHERE, nothing is written to `parameters`.
+        Offset and pitch of the weight matrix in `parameters`. If the offset in `out` is NOWHERE, nothing is written to
+        `parameters`.
     """
 
     eta: Any
@@ -130,7 +131,7 @@ def publish(memory, to, r, c, total):
 
 @device_function
 def activate(memory, to, r, c, total):
-    """Computes a_j = phi(z_j), where z_j is `total`, and writes a_j to row r and column c of two matrices.
+    """Computes a_j = phi(z_j), where z_j is `total`, and writes a_j to row r and column c of `to.to` and `to.out`.
 
     The matrix `to.to` is in shared memory, and the matrix `to.out` is in global memory. If the offset of `to.out` is NOWHERE,
     a_j is written to shared memory only.
@@ -140,11 +141,11 @@ def activate(memory, to, r, c, total):
 
 @device_function
 def propagate(memory, to, r, c, total):
-    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes delta_i to row r and column c of two matrices.
+    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes delta_i to two matrices.
 
-    The matrix `to.to` is in shared memory, and the matrix `to.out` is in global memory. z is not stored; the function `d_phi`
-    therefore receives a in place of z. For relu and leaky_relu, the derivative da/dz depends only on the sign of z, and a is
-    positive if and only if z is positive.
+    delta_i is written to row r and column c of the matrix `to.to` in shared memory and of the matrix `to.out` in global memory.
+    z is not stored; the function `d_phi` therefore receives a in place of z. For relu and leaky_relu, the derivative da/dz
+    depends only on the sign of z, and a is positive if and only if z is positive.
     """
     place, row_pitch = to.a
     a = get(memory.near, place + r * row_pitch + c)
@@ -153,10 +154,10 @@ def propagate(memory, to, r, c, total):
 
 @device_function
 def descend_weight(memory, to, r, c, total):
-    """Updates w_ij <- w_ij - eta dL/dw_ij, where `total` is dL/dw_ij.
+    """Updates the weight w_ij in row r and column c of the matrix `to.w`: w_ij <- w_ij - eta dL/dw_ij. `total` is dL/dw_ij.
 
-    w_ij is the element in row r and column c of the matrix `to.w` in shared memory. The new weight is also written to the
-    vector `to.parameters` in global memory, unless the offset in `to.out` is NOWHERE.
+    The matrix `to.w` is in shared memory. The new weight is also written to the vector `to.parameters` in global memory, unless
+    the offset in `to.out` is NOWHERE.
     """
     place, row_pitch = to.w
     w = descend(to.eta, total, get(memory.near, place + r * row_pitch + c))
@@ -199,10 +200,10 @@ class Division(NamedTuple):
     ----------
     rows, columns, quads : int
         `rows` and `columns` are the numbers of rows and columns of the product. `quads` is the number of quads (groups of 4)
-        into which the terms k of a sum are divided. The last quad of terms is padded with terms that are 0.
+        into which the terms k of a sum are divided. Terms that are 0 fill the last quad up to 4 terms.
     down, across : int
         The numbers of thread tiles along the rows (`down`) and along the columns (`across`) of the product. A thread tile is a
-        square of QUAD x QUAD sums, which a thread computes.
+        square of QUAD x QUAD sums (QUAD is 4), which a thread computes.
     parts, chunk : int
         `parts` is the number of parts into which the terms of a sum are divided; `chunk` is the number of quads of terms in a
         part.
@@ -228,8 +229,8 @@ class Work(NamedTuple):
         Position of the thread's tile among all tiles of the product: the index of its row of tiles, and the index of its column
         of tiles.
     slot : int
-        Offset in shared memory at which the thread stores its first sum. The thread stores its other sums behind the first sum,
-        at intervals of THREADS values.
+        Offset in shared memory at which the thread stores its first sum. The thread's next sums follow at intervals of THREADS
+        values.
     """
 
     part: Any
@@ -252,10 +253,10 @@ def divide(shape):
 
 @device_function
 def work_of(memory, division, number):
-    """Returns the `Work` with the index `number`: a thread tile, and the part of the terms to add up.
+    """Returns the `Work` with the index `number`: a tile of QUAD x QUAD sums, and the part of the terms k to add up.
 
-    The indices first count all thread tiles, row by row, for the first part of the terms, then all thread tiles for the second
-    part, and so on.
+    The indices first count all tiles, row by row, for the first part of the terms, then all tiles for the second part, and so
+    on.
     """
     squares = division.down * division.across
     part = quotient(number, squares)
@@ -281,10 +282,11 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
 
     @device_function
     def add_terms(near, x_at, x_step, w_at, w_step, sums):
-        """Adds sum_k x[r, k] * w[k, c] over QUAD terms k to sums[r, c], for QUAD rows r and QUAD columns c.
+        """Adds sum_k x[r, k] * w[k, c] over QUAD = 4 terms k to sums[r, c], for QUAD rows r and QUAD columns c.
 
-        Loads QUAD quads (groups of 4 neighbouring values) of each factor. The quads of x begin at the offset x_at and lie
-        x_step elements apart. The quads of w begin at the offset w_at and lie w_step elements apart.
+        Loads QUAD quads (groups of 4 neighbouring values) of each factor. The first quad of x begins at the offset x_at, and
+        the next quads follow at intervals of x_step elements. The first quad of w begins at the offset w_at, and the next quads
+        follow at intervals of w_step elements.
         """
         x = cuda.local.array(SQUARE, number)
         w = cuda.local.array(SQUARE, number)
@@ -302,15 +304,15 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
 
 
 def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function that computes the sums of a thread's tile over the thread's part of the terms."""
+    """Returns the device function with which a thread adds up its part of the terms k for all sums of its tile."""
     zero, add_terms = dtype.type(0), terms_of(dtype, form)
     x_deep, w_deep = form.x_deep, form.w_deep
 
     @device_function
     def main_loop(near, division, work, x, w, sums):
-        """Computes sums[r, c] = sum_k x[r, k] * w[k, c] for a thread's tile, over the thread's part of the terms k.
+        """Computes sums[r, c] = sum_k x[r, k] * w[k, c] for all r, c of a thread's tile, over the thread's part of the terms k.
 
-        Also stores the sums in shared memory: the first sum at the offset `work.slot`, and the other sums at intervals of
+        Also stores the sums in shared memory: the first sum at the offset `work.slot`, and the next sums at intervals of
         THREADS values.
         """
         (x_place, x_pitch), (w_place, w_pitch) = x, w
@@ -361,7 +363,7 @@ def epilogue_of(form: Form) -> Callable:
 
 
 def product_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function that computes a matrix product; `form` specifies the variant of the product."""
+    """Returns the device function that computes a matrix product; `form` specifies the memory order of the factors."""
     number, main_loop, epilogue = from_dtype(dtype), main_loop_of(dtype, form), epilogue_of(form)
 
     @device_function

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numbanet.engines.cuda.cooperative.layout import MOST_LAYERS, GridPlan, LayerTiles, padded, shared_bytes
-from numbanet.engines.cuda.memory import Limits
+from numbanet.engines.cuda.limits import Limits
 from numbanet.engines.topology import Topology
 from numbanet.equations.activations import SOFTMAX
 
@@ -21,7 +21,7 @@ ROUNDS = 2  # number of rounds in which `_plan_of` chooses the tiles of every la
 
 
 def cut(n_in: int, n_out: int, down: int, blocks: int) -> LayerTiles:
-    """Cuts a layer's weight matrix w into at most `blocks` tiles, one for each thread block.
+    """Cuts a layer's weight matrix w into at most `blocks` tiles, so that each thread block gets at most one tile.
 
     w, with b as its last row, has the shape (n_in + 1, n_out). w is cut into at most `down` tiles along its rows, and into as
     many tiles along its columns as the number of blocks allows.
@@ -101,11 +101,11 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
 
 
 def _plan_of(topology: Topology, spread: int, blocks: int, cost: Callable[[GridPlan], Any]) -> GridPlan:
-    """Searches for the plan with `spread` spread layers that has the lowest cost, and returns the best plan found.
+    """Searches for the plan with `spread` spread layers (computed by all blocks) that has the lowest cost, and returns it.
 
-    Spread layers are the first layers of the network. All blocks together compute the sums of a spread layer. The function
-    chooses the tiles of one layer at a time. For each layer, the function keeps the tiles of all other layers, and chooses, for
-    this layer, the tiles that give the lowest cost.
+    The first layers of the network are called spread layers; all blocks together compute the sums of a spread layer. The
+    function improves the plan one layer at a time: it tries all tiles for this layer, keeps the tiles of all other layers, and
+    takes the tiles with which the plan has the lowest cost.
     """
     choices = [
         list(dict.fromkeys(cut(n_in, n_out, down, blocks) for down in range(1, min(blocks, n_in + 1) + 1)))

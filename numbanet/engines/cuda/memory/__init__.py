@@ -1,4 +1,4 @@
-"""GPU memory: the limits of a GPU, and the loads, stores, copies and barriers that `numba.cuda` does not provide.
+"""Memory operations on a GPU: the loads, stores, copies and barriers that `numba.cuda` does not provide.
 
 Kernels import the memory operations from this package. On a GPU, the operations come from the module `device`; in Numba's
 simulator, they come from the module `simulated`. The operations take flat arrays, and indices that must not be negative. On a
@@ -6,7 +6,7 @@ GPU, the operations do not check indices.
 """
 
 from numbanet._cuda import SIMULATED
-from numbanet.engines.cuda.memory.limits import QUAD, Limits, allow_shared_memory, ensure_free, present_gpu
+from numbanet.engines.cuda.limits import QUAD
 
 if SIMULATED:
     from numbanet.engines.cuda.memory.simulated import (
@@ -41,19 +41,15 @@ else:
 
 __all__ = [
     "QUAD",
-    "Limits",
-    "allow_shared_memory",
     "arrive",
     "arrived",
     "await_copies",
     "copy_later",
-    "ensure_free",
     "get",
     "get_quad",
     "limited",
     "matrix",
     "own_memory",
-    "present_gpu",
     "put",
     "quotient",
     "shared_numbers",

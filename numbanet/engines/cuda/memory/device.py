@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 
 from numbanet._cuda import cuda, intrinsic_on_gpu
-from numbanet.engines.cuda.memory.limits import QUAD
+from numbanet.engines.cuda.limits import QUAD
 
 GLOBAL, SHARED = 1, 3  # the numbers of LLVM's address spaces for global memory and for shared memory
 

@@ -1,10 +1,10 @@
-"""Memory operations that kernels call in Numba's simulator, as Python versions of the functions in the module `device`."""
+"""Python versions of the functions in the module `device`: memory operations that kernels call in Numba's simulator."""
 
 import threading
 from typing import Any
 
 from numbanet._cuda import cuda
-from numbanet.engines.cuda.memory.limits import QUAD
+from numbanet.engines.cuda.limits import QUAD
 
 one_at_a_time = threading.Lock()
 

@@ -11,7 +11,7 @@ COUNTERS = 4
 
 
 class Batch(NamedTuple):
-    """The m samples of a training step, and the values of the step that kernels read from GPU memory.
+    """GPU arrays for a training step with m samples: row indices, rates, sample weights, counters, and results for each sample.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ def is_plain(rule: Rule) -> bool:
 
 @functools.cache
 def sums_of_squares(dtype: np.dtype) -> Any:
-    """Returns the kernel that adds up the squares of all gradients. The kernel runs with SUMS blocks."""
+    """Returns the kernel that adds up the squares of all gradients. The kernel must be launched with SUMS thread blocks."""
     number = from_dtype(dtype)
 
     @cuda.jit
@@ -109,7 +109,7 @@ def by_adam(rates, constants, gradient, parameter, at, m, v):
 
 
 class Formula(NamedTuple):
-    """The formula of an update rule, as the kernels compute it.
+    """The formula of an update rule, such as Adam, in the form in which the kernels call it.
 
     Parameters
     ----------
@@ -149,8 +149,8 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
         Twins: the loops in `numbanet.equations.descent`, which apply the same rules on the CPU. `rates` holds four values of
         the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds the largest allowed norm of
         all gradients, then the constants of the rule. `decay` holds the weight-decay factor lambda for each weight, and 0 for
-        each bias. Reads rates (4,), constants, decay (p,), sums (SUMS,) and gradients (p,). Updates m, v and parameters, each
-        (p,).
+        each bias. `sums` holds partial sums of the squared gradients. Reads rates (4,), constants, decay (p,), sums (SUMS,) and
+        gradients (p,). Updates m, v and parameters, each (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:
@@ -181,8 +181,8 @@ class ParameterUpdate:
     gradients, parameters : device array (p,)
         `gradients` is the vector of all p gradients dL/dw and dL/db; `parameters` is the vector of all p parameters w and b.
     moments : list of device array (p,)
-        At least `rule.moments` arrays, which hold the values that the rule keeps for each parameter from step to step: the
-        velocity, or Adam's moments m and v.
+        The arrays hold the values that the rule keeps for each parameter from step to step: the velocity, or Adam's moments m
+        and v. The number of arrays is at least `rule.moments`.
     """
 
     def __init__(self, topology: Topology, rule: Rule, gradients: Any, moments: list, parameters: Any):

@@ -1,7 +1,8 @@
 """Device functions for the sums of a matrix product: some return the start value of a sum, others store the result.
 
 A device function finish(epilogue, out, at, z) computes a result from a complete sum `z`, and stores the result in out[at]. The
-argument `epilogue` holds other values that are needed to compute the result, such as the constant of the activation function.
+argument `epilogue` holds other values that are needed to compute the result, such as the integer constant that selects the
+activation function.
 """
 
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ def activate(activation, out, at, z):
 
 
 class Derivative(NamedTuple):
-    """The previous layer's activation function, and the flat array `a_prev` of the previous layer's activations a."""
+    """The values from which da/dz of the previous layer is computed: its activation function, and its activations `a_prev`."""
 
     activation: Activation
     a_prev: Any

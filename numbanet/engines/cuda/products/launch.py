@@ -1,7 +1,7 @@
 """Launches the kernels for a layer's matrix products, with the tile size that `tiles.plan_tiles` chooses.
 
-`plan_tiles` also chooses the number of parts into which each sum of a product is split. A different thread block computes each
-part of a sum.
+`plan_tiles` also chooses the number of parts into which each sum of a product is split. Each part of a sum is computed by a
+different thread block.
 """
 
 from typing import Any
@@ -19,8 +19,8 @@ from numbanet.engines.cuda.products.tiles import Tile, plan_tiles, tiles_for
 class Products:
     """Launches the kernels for a layer's three matrix products.
 
-    All arrays are in GPU memory and C-contiguous. Arrays of floating-point numbers have the type `dtype`. The matrix `wb`, of
-    shape (n_in + 1, n_out), is w with b as an additional last row.
+    All arrays are in GPU memory and C-contiguous. All arrays of floating-point numbers have the type `dtype`. The matrix `wb`,
+    of shape (n_in + 1, n_out), is w with b as an additional last row.
 
     Parameters
     ----------
@@ -57,16 +57,16 @@ class Products:
         self._launch(Product.BACKWARD.value, (activation, a_prev), (delta, wb), delta_prev, delta.shape[1])
 
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
-        """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and updates b in the same way.
+        """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and b_j <- b_j - eta sum_s delta_j.
 
-        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. The kernel
-        uses only eta. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Updates wb, which has the
-        shape (n_in + 1, n_out).
+        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. Of the four
+        values, the kernel uses only eta. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Updates
+        wb, which has the shape (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
 
     def gradient(self, x: Any, order: Any, delta: Any, gradients: Any) -> None:
-        """Computes dL/dw_ij = sum_s delta_j x_i, where x_i is x[order[s], i], and dL/db in the same way.
+        """Computes dL/dw_ij = sum_s delta_j x_i, where x_i is x[order[s], i], and dL/db_j = sum_s delta_j.
 
         Reads x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Writes gradients (n_in + 1, n_out).
         """
@@ -95,7 +95,7 @@ class Products:
     def _partial(self, count: int) -> Any:
         """Returns an array in GPU memory for `count` partial sums.
 
-        The array is kept, and used again for later products with the same number of partial sums.
+        The object keeps the array, and uses it again for later products with the same number of partial sums.
         """
         if count not in self.partials:
             self.partials[count] = cuda.device_array(count, self.dtype)

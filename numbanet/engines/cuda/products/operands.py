@@ -3,13 +3,13 @@
 In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. A row r of the operand
 left, and a column c of the operand right, is called a line of the operand. A panel is the part of an operand that is in shared
 memory at one time: several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread
-loads several elements of each panel. The offset of the thread's first element in a panel is called the `origin`, which advances
-from panel to panel. Between successive elements that a thread loads, the line index differs by a constant, and k by another
-constant. The distance from the first element of a thread to its q-th element, called the `place` of the q-th element, is
-therefore the same in all panels.
+loads several elements of each panel (part of left or right). The offset of a thread's first element in a panel is called the
+thread's `origin`, which advances from panel to panel. From each element that a thread loads to the thread's next element, the
+line index grows by a constant, and k grows by another constant. Therefore, the distance from a thread's first element to its
+q-th element is the same in all panels; it is called the `place` of the q-th element.
 
-If a thread would read beyond the last line of an operand, it reads another element of the operand instead, and the kernel does
-not store the sum to which this element contributes.
+A thread that would read beyond the last line (row of left, column of right) reads another element of the matrix instead, and
+the kernel does not store the sum to which this element contributes.
 """
 
 from collections.abc import Callable
@@ -60,13 +60,13 @@ class Access(NamedTuple):
     origin : callable
         origin(operand, k) returns the origin: the offset of the thread's first element in the panel that begins with term k.
     place : callable
-        place(operand, q) returns the position, relative to the origin, of the thread's q-th element in a panel.
+        place(operand, q) returns the position of the thread's q-th element in a panel, relative to the thread's first element.
     place_type : Numba type
         The integer type of the positions that `place` returns.
     number : callable
         number(operand, origin, place) returns the element of the matrix at the position `place`, relative to `origin`.
     advance : callable
-        advance(operand, origin, k) returns the offset `origin`, advanced by k terms of the sum.
+        advance(operand, origin, k) returns the offset `origin` of the thread's first element, advanced by k terms of the sum.
     """
 
     origin: Callable
@@ -83,10 +83,10 @@ class Layout(NamedTuple):
     ----------
     deep : bool
         `deep` is True if the elements of a line (row r of left, or column c of right) are neighbours in memory. `deep` is False
-        if the elements with the same k are neighbours in memory.
+        if the elements of different lines with the same k are neighbours in memory.
     access : callable
-        access(line_step, k_step) returns the `Access` for threads that advance by line_step lines and k_step terms from one
-        element to the next.
+        access(line_step, k_step) returns the `Access` for threads in which each loaded element is line_step lines and k_step
+        terms k after the element before.
     """
 
     deep: bool
@@ -106,8 +106,8 @@ def advance_by_lines(operand, origin, k):
 def deep(line_step: int, k_step: int) -> Access:
     """Returns the device functions that read array[line, k], where a line is a row of left or a column of right.
 
-    Offsets are counted from the first line that the thread block reads, so that an offset fits into 32 bits and takes one
-    register.
+    Offsets are counted from the first row or column that the thread block reads, so that an offset fits into 32 bits and takes
+    one register.
     """
 
     @device_function
@@ -137,7 +137,8 @@ def gathered(line_step: int, k_step: int) -> Access:
     def place(operand, q):
         """Returns order[line], the row index of a sample in the array.
 
-        Each load multiplies the row index by the row length again, because storing the product would take two registers.
+        The kernel multiplies the row index by the row length at each load, because keeping the product would take two
+        registers.
         """
         return get(operand.order, min(operand.first + operand.line + q * line_step, operand.lines - 1))
 

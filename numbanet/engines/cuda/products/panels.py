@@ -20,7 +20,8 @@ class Loader(NamedTuple):
     """The device functions with which a thread copies elements of a matrix to shared memory, panel by panel.
 
     A panel consists of several rows of the left matrix of a product, or several columns of the right matrix, for a few
-    successive terms k of the sums. Each thread copies some elements of every panel.
+    successive terms k of the sums. Each panel is copied by all threads of a block together: a thread copies some of the
+    elements.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ class Loader(NamedTuple):
         array `places`. The function `first` returns the offset of the thread's first element in the next panel.
     load : callable
         load(operand, origin, places, numbers) loads the thread's elements of a panel into the local array `numbers`. `origin`
-        is the offset of the first element. The function `load` returns the offset of the thread's first element in the next
-        panel.
+        is the offset, in global memory, of the first element that the thread loads. The function `load` returns the offset of
+        the thread's first element in the next panel.
     store : callable
         store(numbers, panels, at) stores the loaded elements in shared memory, beginning at index `at`.
     loads : int
@@ -58,8 +59,8 @@ def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero:
     """Returns the device functions that copy panels (parts) of one matrix of a product to shared memory.
 
     A panel has `width` lines (rows of the left matrix, or columns of the right matrix) and `tile.depth` terms k of the sums.
-    The panel is written to a buffer in shared memory, beginning at index `begin`. In the buffer, the elements of successive
-    terms k are `pitch` elements apart.
+    The panel is written to a buffer in shared memory, beginning at index `begin`. In the buffer, elements of the same line with
+    successive k are `pitch` elements apart.
     """
     threads, panel_depth = tile.threads, tile.depth
     loads = width * panel_depth // threads
@@ -73,7 +74,7 @@ def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero:
 
     @device_function
     def line_and_k(thread):
-        """Returns the line (row of left, or column of right) and the term k of the thread's first element within a panel."""
+        """Returns the line (row of left, column of right) and the term k of the first element that a thread copies."""
         if deep:
             return int32(thread // across), int32(thread % across)
         return int32(thread % across), int32(thread // across)

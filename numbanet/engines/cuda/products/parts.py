@@ -1,8 +1,8 @@
 """Adds up the partial sums of a matrix product sum_k left[r, k] * right[k, c] for which the range of k was split into parts.
 
-Each thread adds up the partial sums of one element, always in the order of the parts. From the complete sum, the thread
-computes and stores a result, such as a = phi(z). All kernels of this module read an array of partial sums, of shape (parts,
-count), and write an array of `count` results. In memory, the array of partial sums and the array of results are flat.
+Each thread adds up the partial sums of one element of the product, always in the order of the parts. From the complete sum, the
+thread computes and stores a result, such as a = phi(z). All kernels of this module read an array of partial sums, of shape
+(parts, count), and write an array of `count` results. The kernels receive the partial sums and the results as flat arrays.
 """
 
 import functools
@@ -20,9 +20,9 @@ def forward(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of z = sum_i w_ij x_i + b_j and applies the activation function."""
 
     def kernel(activation, partial, a, count, parts):
-        """Computes a_j = phi(z_j), where z_j is the sum of `parts` partial sums. Twin: activation.
+        """Computes a_j = phi(z_j), where z_j is the sum of `parts` partial sums.
 
-        Reads partial (parts, count). Writes a (n, n_out).
+        Reads partial (parts, count). Writes a (n, n_out). Twin (CPU loop): activation.
         """
         add_parts(partial, activation, a, count, parts)
 
@@ -33,9 +33,9 @@ def backward(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of dL/da_i = sum_j w_ij delta_j and multiplies them by da_i/dz_i."""
 
     def kernel(activation, a_prev, partial, delta_prev, count, parts):
-        """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is the sum of `parts` partial sums. Twin: delta_recurrence.
+        """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is the sum of `parts` partial sums.
 
-        Reads a_prev (n, n_in) and partial (parts, count). Writes delta_prev (n, n_in).
+        Reads a_prev (n, n_in) and partial (parts, count). Writes delta_prev (n, n_in). Twin (CPU loop): delta_recurrence.
         """
         add_parts(partial, Derivative(activation, a_prev), delta_prev, count, parts)
 
@@ -46,10 +46,11 @@ def update(add_parts: Callable) -> Callable:
     """Returns the kernel that adds up partial sums of dL/dw and dL/db, and updates w and b by gradient descent."""
 
     def kernel(rates, partial, wb, count, parts):
-        """Updates w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of `parts` partial sums. Twin: gradient_descent.
+        """Updates w_ij <- w_ij - eta dL/dw_ij, where dL/dw_ij is the sum of `parts` partial sums.
 
         `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `wb` is w
-        with b as an additional last row. Reads rates and partial (parts, count). Updates wb (n_in + 1, n_out).
+        with b as an additional last row. Reads rates and partial (parts, count). Updates wb (n_in + 1, n_out). Twin (CPU loop):
+        gradient_descent.
         """
         add_parts(partial, rates, wb, count, parts)
 

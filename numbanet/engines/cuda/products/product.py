@@ -3,23 +3,24 @@
 Each of a layer's three matrix products has the form z[r, c] = sum_k left[r, k] * right[k, c]. In the forward sum z_j = sum_i
 w_ij x_i + b_j, the index k is the input i. In the delta recurrence sum_j w_ij delta_j, the index k is the neuron j. In the
 weight gradient sum_s delta_j x_i, the index k is the sample s. The three matrix products differ in the memory layout of the
-factors left and right, and in what is computed from the sums.
+factors left and right, and in the results that are computed from the sums.
 
-A thread block computes a tile of the result matrix z. To compute the tile, the block needs some rows of the matrix left and
-some columns of the matrix right. A panel is the part of the tile's rows of left, or of the tile's columns of right, that
-belongs to a few successive terms k. The block copies pairs of panels, one of left and one of right, to shared memory. Shared
-memory has room for two pairs of panels: the block reads one pair while the next pair is being loaded from global memory. Each
-thread computes a square of sums within the tile.
+A thread block computes a tile of the result matrix z. To compute its tile, a block needs some rows of the matrix left and some
+columns of the matrix right. A panel is the part of the tile's rows of left, or of the tile's columns of right, that belongs to
+a few successive terms k. The block copies panels to shared memory in pairs, one panel of left and one of right. Shared memory
+has room for two pairs of panels: the block reads one pair while the next pair is being loaded from global memory. Each thread
+computes a square of sums within the tile.
 
-The first stage of a kernel, the prologue, copies the first pair of panels to shared memory and initialises the sums. The second
-stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the next pair are loaded into
-registers. The last stage, the epilogue, computes and stores a result from each complete sum, such as a = phi(z).
+The first stage of a kernel, the prologue, copies the first pair of panels (parts of left and right) to shared memory and
+initialises the sums. The second stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the
+next pair are loaded into registers. The last stage, the epilogue, computes and stores a result from each complete sum, such as
+a = phi(z).
 
-Each sum adds its terms in the order of k. If there are too few tiles to occupy all multiprocessors, the range of k is split
-into parts, and a second kernel adds up the partial sums in a fixed order. Because the order of the additions is fixed, every
-run computes exactly the same bits.
+The terms of a sum are added in the order of k. If there are too few tiles to occupy all multiprocessors, the range of k is
+split into parts, and a second kernel adds up the partial sums in a fixed order. Because the order of the additions is fixed,
+every run computes exactly the same bits.
 
-Indices of rows, and of elements in a panel, are 32-bit integers. Indices of the elements of a whole array are 64-bit integers.
+Indices of rows, and of elements in shared memory, are 32-bit integers; indices of elements of whole arrays are 64-bit.
 """
 
 import functools
@@ -46,8 +47,8 @@ WARP = 32
 class Shape(NamedTuple):
     """The shape of a matrix product, which has `rows` x `columns` sums of `depth` terms each.
 
-    If the sums are split into parts, which are added up separately, each part has `chunk` terms. If the sums are not split,
-    `chunk` is at least `depth`.
+    If the sums are split into parts, which are added up separately, each part has `chunk` terms; the last part may have fewer.
+    If the sums are not split, `chunk` is `depth`, rounded up to a multiple of the tile's depth.
     """
 
     rows: Any
@@ -83,7 +84,7 @@ class Form(NamedTuple):
 
     @property
     def part(self) -> "Form":
-        """The variant of this `Form` that computes and stores partial sums, each over a part of the terms k."""
+        """A copy of this `Form` that computes and stores partial sums, each over a part of the terms k."""
         return self._replace(finish=epilogues.store, kernel=self.part_kernel)
 
 
@@ -110,10 +111,10 @@ def backward(multiply: Callable) -> Callable:
     """Returns the kernel of dL/da_i = sum_j w_ij delta_j (the delta recurrence), which also multiplies by da_i/dz_i."""
 
     def kernel(activation, a_prev, delta, wb, delta_prev, shape):
-        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, where i is a neuron of the previous layer. Twin: delta_recurrence.
+        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, where i is a neuron of the previous layer.
 
-        `activation` describes the previous layer's activation function.
-        Reads a_prev (n, n_in), delta (n, n_out) and wb (n_in + 1, n_out). Writes delta_prev (n, n_in).
+        `activation` describes the previous layer's activation function. Twin (CPU loop): delta_recurrence. Reads a_prev (n,
+        n_in), delta (n, n_out) and wb (n_in + 1, n_out). Writes delta_prev (n, n_in).
         """
         multiply((delta, None), (wb, None), Derivative(activation, a_prev), delta_prev, shape)
 
@@ -124,7 +125,7 @@ def update(multiply: Callable) -> Callable:
     """Returns the kernel that computes dL/dw_ij = sum_s delta_j x_i (the weight gradient) and updates w and b."""
 
     def kernel(rates, x, order, delta, wb, shape):
-        """Updates w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and b in the same way.
+        """Updates w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and b_j <- b_j - eta sum_s delta_j.
 
         `rates` holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `wb` is w
         with b as an additional last row.
@@ -139,14 +140,15 @@ def update(multiply: Callable) -> Callable:
 def gathered_sums(multiply: Callable) -> Callable:
     """Returns the kernel that computes and stores sums, or partial sums, of a product whose left factor holds all samples.
 
-    The kernel gathers the samples of a batch from the left factor by their row indices.
+    From the left factor, the kernel reads only the samples of a batch, which have the row indices `order`.
     """
 
     def kernel(x, order, right, z, shape):
         """Computes a part p of each sum: z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of the part.
 
-        The matrix left, or its transpose, has the rows x[order[s]]. Reads x (N, n_in), order (n,) and right (depth, columns).
-        Writes z (parts, rows, columns). Twins (CPU loops): forward_sum, weight_gradient.
+        In the forward sum, row s of left is x[order[s]]; in the weight gradient, column s of left begins with x[order[s]].
+        Reads x (N, n_in), order (n,) and right (depth, columns); each whole sum has `depth` terms. Writes z (parts, rows,
+        columns). Twins (CPU loops): forward_sum, weight_gradient.
         """
         multiply((x, order), (right, None), None, z, shape)
 
@@ -157,7 +159,7 @@ def sums(multiply: Callable) -> Callable:
     """Returns the kernel that computes and stores partial sums of a product whose left factor holds only a batch's samples."""
 
     def kernel(left, right, z, shape):
-        """Computes z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of part p. Twin: delta_recurrence.
+        """Computes z[p, r, c], which is part p of sum_k left[r, k] * right[k, c]. Twin (CPU loop): delta_recurrence.
 
         Reads left (rows, depth), and the transpose of right (columns, depth). Writes z (parts, rows, columns).
         """
@@ -203,7 +205,7 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
     def eight_steps(panels, x_at, w_at, sums):
         """Adds the terms for UNROLL successive values of k to the thread's sums.
 
-        The code repeats the call of `step`, because the compiler would not unroll a loop.
+        The code repeats the call of `step` UNROLL times, because the compiler would not unroll a loop.
         """
         step(panels, x_at, w_at, sums)
         step(panels, x_at + 1 * left_pitch, w_at + 1 * right_pitch, sums)
@@ -226,8 +228,9 @@ def panel_adder(tile: Tile, number: Any) -> Callable:
 class Feed(NamedTuple):
     """Tells a thread which elements of the left or right matrix to load into each panel (a part of the matrix).
 
-    `operand` describes the matrix. `origin` is the offset of the first element that the thread loads from the next panel.
-    `places` is an array with the positions of all elements that the thread loads from a panel, relative to the first element.
+    `operand` describes the matrix. `origin` is the offset, in the matrix, of the first element that the thread loads from the
+    next panel. `places` is an array with the positions of all elements that the thread loads from a panel, relative to the
+    thread's first element; for the layout GATHERED, `places` holds the row indices of these elements.
     """
 
     operand: Any
@@ -236,7 +239,7 @@ class Feed(NamedTuple):
 
 
 def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: Any) -> Callable:
-    """Returns the device function `main_loop`, with which a thread adds all terms k to its square of sums."""
+    """Returns the device function `main_loop`, with which a thread adds left[r, k] * right[k, c] to its sums z[r, c]."""
     buffer, panel_depth, right_begin = tile.buffer, tile.depth, tile.depth * tile.left_pitch
     add_panel = panel_adder(tile, number)
     left_loads, right_loads = left_loader.loads, right_loader.loads
@@ -245,10 +248,10 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
 
     @device_function
     def main_loop(left, right, row, column, count, panels, sums):
-        """Adds the terms of the first pair of panels, and then `count` further terms k, to the thread's square of sums.
+        """Adds the terms of the first pair of panels (parts of left and right), and `count` more terms k, to a thread's sums.
 
-        `left` and `right` are of the class `Feed`. `panels` is the shared memory for two pairs of panels. `row` and `column`
-        are the position of the square within the tile; the function returns `row` and `column` as they are.
+        `left` and `right` are of the class `Feed`. `panels` is the shared memory for two pairs of panels. The thread's sums
+        form a square in the block's tile; its position, `row` and `column`, is returned unchanged.
         """
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)
@@ -291,7 +294,7 @@ class Square(NamedTuple):
         begin(right, first_column, columns, k, sums) sets the sums to their start values.
     finish : callable
         finish(epilogue, out, row, column, shape, sums) computes and stores a result from each sum. `row` and `column` are the
-        first row and the first column of the square in the matrix product.
+        first row and the first column of the thread's square in the whole matrix product.
     """
 
     corner: Callable
@@ -302,7 +305,7 @@ class Square(NamedTuple):
 def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
     """Returns the device functions that process a thread's sums, which form a square within the thread block's tile.
 
-    A thread's square consists of tile.quads x tile.quads smaller squares of 4 x 4 sums, which are spread over the tile.
+    A thread's square consists of tile.quads x tile.quads squares of 4 x 4 sums; squares of other threads lie between them.
     """
     side, sums_ = tile.side, tile.side**2
     row_stride, column_stride = tile.rows // tile.quads, tile.columns // tile.quads

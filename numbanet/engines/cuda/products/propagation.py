@@ -68,7 +68,7 @@ class Propagation:
     def _layers_to_change(self, x: Any, y: Any, batch: Batch, work: Workspace) -> Iterator[tuple[int, Any, Any]]:
         """Yields the index of each layer, from last to first, as soon as the caller may change w and b of the layer.
 
-        With each index, the method also yields the layer's input x and the row indices of the batch's samples in x.
+        With each layer's index, the method also yields the layer's input x and the row indices of the batch's samples in x.
         """
         self.forward(x, batch, work)
         self.score(y, batch, work)

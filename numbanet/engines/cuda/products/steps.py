@@ -2,8 +2,8 @@
 
 All arrays that a training step reads and writes keep their addresses, so that the recorded CUDA graph stays valid. The order of
 the samples is an array of row indices; a counter in GPU memory holds the position in this array at which the next batch begins.
-The simulator and Numba's built-in CUDA target cannot record graphs. With the simulator and the built-in target, every step
-launches its kernels one by one.
+Numba's CUDA simulator and Numba's built-in CUDA target cannot record CUDA graphs. With the simulator and the built-in target,
+every step launches its kernels one by one.
 """
 
 import functools
@@ -32,10 +32,10 @@ THREADS = 2 if SIMULATED else 256
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
     """Computes batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances the position.
 
-    Also selects the batch's rates (n, eta, eta_t and epsilon_t) and sample weights. Runs in a single thread block, so that no
-    thread reads the position after it has advanced. `all_weights` has length N, or length 1 if all samples have the same
-    weight. Reads order (n,), all_rates (steps, 4) and all_weights. Writes batch (m,), weights (m,) and rates (4,). Updates
-    counter.
+    Also copies the batch's sample weights, and its row of `all_rates`: the divisor n of the loss, eta, eta_t and epsilon_t. The
+    kernel runs in a single thread block, so that no thread reads the position after another thread has advanced it.
+    `all_weights` has length N, or length 1 if all samples have the same weight. Reads order (n,), all_rates (steps, 4) and
+    all_weights. Writes batch (m,) and weights (m,), for a batch of m samples, and rates (4,). Updates counter.
     """
     first, weighted = counter[POSITION], 1 if all_weights.shape[0] > 1 else 0
     for s in range(cuda.threadIdx.x, batch.shape[0], cuda.blockDim.x):
@@ -53,8 +53,9 @@ def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates,
 def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_sample):
     """Copies the losses and the numbers of correct outputs of a batch's samples to the arrays of the whole epoch.
 
-    counter[POSITION] is the index at which the batch ends in the arrays of the epoch.
-    Reads counter (4,), loss_of_batch (m,) and hits_of_batch (m,). Writes loss_of_sample (n,) and hits_of_sample (n,).
+    `begin_step` has advanced counter[POSITION] to the index, in loss_of_sample and hits_of_sample, at which the batch ends.
+    Reads counter (4,), and for a batch of m samples, loss_of_batch (m,) and hits_of_batch (m,). Writes loss_of_sample (n,) and
+    hits_of_sample (n,).
     """
     s = cuda.grid(1)
     if s < loss_of_batch.shape[0]:
@@ -116,15 +117,15 @@ class Steps:
         self.launched, self.repeat = False, None
 
     def are_of(self, x: Any, y: Any, batch_size: int, weighted: bool, rule: Rule) -> bool:
-        """Returns True if this object was created for the same arrays x and y, batch size, value of `weighted` and rule."""
+        """Returns True if this object was created with the same x, y, batch size, value of `weighted` and update rule."""
         same = (self.batch_size, self.weighted, self.update.rule) == (batch_size, weighted, rule)
         return same and self.x() is x and self.y() is y
 
     def begin(self, part: Epoch, before: int) -> None:
         """Begins a part of an epoch: copies the part's row indices, step rates and sample weights to the GPU.
 
-        The part of the epoch must not have more samples than the array x. `before` is the number of samples in the earlier
-        parts of the epoch.
+        The part must not have more samples than the array x, for which the GPU arrays have been allocated. `before` is the
+        number of samples in the earlier parts of the epoch.
         """
         dtype = self.rates.dtype
         self.order[: part.order.size].copy_to_device(np.ascontiguousarray(part.order, np.int64))
@@ -136,8 +137,8 @@ class Steps:
     def take(self) -> None:
         """Runs the next training step.
 
-        The first step launches its kernels one by one, which also compiles the kernels. The second step is recorded as a CUDA
-        graph. The second and all later steps replay the graph.
+        The first step launches its kernels one by one, which also compiles the kernels. The second step records the kernels as
+        a CUDA graph. The second and all later steps replay the graph.
         """
         if not self.launched:
             self._launch(self.batch, self.work)
@@ -147,7 +148,7 @@ class Steps:
             self.repeat()
 
     def take_rest(self, n: int) -> None:
-        """Runs the last training step of an epoch if its batch is smaller than the others; n is the size of this batch."""
+        """Runs the last training step of an epoch if its batch is smaller than the other batches; n is its size."""
         self._launch(self.batch.of_first(n), self.workspaces.of(n))
 
     def _launch(self, batch: Batch, work: Any) -> None:

@@ -29,13 +29,14 @@ class Tile(NamedTuple):
     rows, columns : int
         The numbers of rows and columns of the tile.
     depth : int
-        The number of terms that are added to each sum between two barriers: UNROLL or 2 * UNROLL.
+        The number of terms k that a thread adds to each sum between two barriers: UNROLL or 2 * UNROLL.
     quads : int
         Each thread computes a square of (4 * quads) x (4 * quads) sums.
     registers : int
         The largest number of registers that a thread may use.
     residents : int
-        The number of blocks for which a multiprocessor has enough registers at the same time, or a lower bound of this number.
+        The number of thread blocks for which a multiprocessor has enough registers at the same time, or a lower bound of this
+        number.
     rate : float
         The fraction of multiply-adds among the machine instructions of the main loop, or a lower bound of this fraction. The
         estimated time of a product is inversely proportional to `rate`.
@@ -73,12 +74,12 @@ class Tile(NamedTuple):
 
     @property
     def left_pitch(self) -> int:
-        """Distance, in elements, between two successive terms k in a panel (a part of the left matrix in shared memory)."""
+        """Distance, in elements, from a term k to term k + 1 in a panel (a part of the left matrix in shared memory)."""
         return self.rows + QUAD
 
     @property
     def right_pitch(self) -> int:
-        """Distance, in elements, between two successive terms k in a panel (a part of the right matrix in shared memory)."""
+        """Distance, in elements, from a term k to term k + 1 in a panel (a part of the right matrix in shared memory)."""
         return self.columns + QUAD
 
     @property

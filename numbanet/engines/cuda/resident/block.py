@@ -5,7 +5,7 @@ import numpy as np
 from numbanet._cuda import configured, cuda
 from numbanet.engines.binding import binding_of
 from numbanet.engines.cuda.arrays import EpochArrays
-from numbanet.engines.cuda.memory import allow_shared_memory
+from numbanet.engines.cuda.limits import allow_shared_memory
 from numbanet.engines.cuda.resident.kernel import training_kernel
 from numbanet.engines.cuda.resident.layout import THREADS, shared_bytes, tables
 from numbanet.engines.topology import Topology

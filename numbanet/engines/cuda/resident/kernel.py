@@ -1,11 +1,11 @@
 """Training in one thread block: parameters, activations and deltas stay in shared memory for any number of steps.
 
-The module `layout` assigns an offset in shared memory to every matrix. A training step calls the functions in the following
-list. After each call to a function other than `update`, the threads of the block wait for each other at a barrier. The calls to
-`update` need only one barrier, at the end of the step.
+The module `layout` assigns an offset in shared memory to every matrix. In a training step, the kernel calls the functions in
+the following list. After each call to a function other than `update`, the threads of the block wait for each other at a
+barrier. The calls to `update` need only one barrier, at the end of the step.
 
-    `gather` copies the inputs x of the batch into shared memory. `forward` computes the activations a of a layer; in softmax
-    layers and the last layer, it computes only z. `softmax_rows` computes the activations a of a hidden softmax layer from z.
+    `gather` copies the inputs x of the batch into shared memory. `forward` computes the activations a of a layer, or only z in
+    softmax layers and in the last layer. `softmax_rows` computes the activations a of a hidden softmax layer from z.
     `last_rows` computes a and delta of the last layer, and the loss and the number of correct outputs of each sample.
     `backward` computes delta of the previous layer, for each layer from the last to the second. `softmax_error_rows` computes
     delta of a hidden softmax layer from dL/da. `update` changes w and b of a layer, after `backward` has read w and b.

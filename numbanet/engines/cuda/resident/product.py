@@ -1,9 +1,9 @@
 """Matrix products in shared memory: all threads of a block compute sum_k a[r, k] * b[k, c] for each row r and column c.
 
-Each thread computes a tile of 2 x 2 sums at a time. An `Operand` gives the strides of a matrix, so that the same loop can
-multiply by a matrix and by its transpose. Each complete sum is passed to a function called `finish`, which computes and stores
-a result. Depending on the product, `finish` is `activate`, `propagate` or `descend_weight`. Each of these three functions takes
-its arguments in a named tuple of its own type: `activate`, for example, takes an `Activation`.
+Each thread computes a tile of 2 x 2 sums at a time. An `Operand` holds the strides of a matrix, so that the same loop can
+multiply by a matrix or by the transpose of a matrix. Each complete sum is passed to a function called `finish`, which computes
+and stores a result. Each of the module's three products has its own `finish`: `activate`, `propagate` or `descend_weight`. Each
+of these functions takes its argument `to` as a named tuple of its own type: `activate`, for example, takes an `Activation`.
 """
 
 from collections.abc import Callable
@@ -150,9 +150,9 @@ def product_with(finish: Callable) -> Callable:
     def product(near, zero, shape, operands, to):
         """Computes total = sum_k a[r, k] * b[k, c] and calls finish(near, to, r, c, total) for every row r and column c.
 
-        `shape` is the tuple (rows, columns, number of terms k), and `operands` is the pair (a, b).
-        Each thread computes tiles of 2 x 2 sums. The two columns of a tile are half the matrix's width apart, so that threads
-        with consecutive indices compute consecutive columns.
+        `shape` is the tuple (rows, columns, number of terms k), and `operands` is the pair (a, b). Each thread computes tiles
+        of 2 x 2 sums. The distance between the two columns of a tile is half the number of columns of the result, so that
+        threads with consecutive indices compute consecutive columns.
         """
         (rows, columns, depth), (a, b) = shape, operands
         across = (columns + 1) // 2

@@ -12,11 +12,14 @@ but numba-cuda-mlir generates MLIR.
 
 import functools
 import importlib.metadata
+import importlib.util
 import inspect
 import math
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from numbanet._cuda.kernel import Kernel
 
 NO_FAST_KERNELS = (
     "numba-cuda-mlir cannot compile the fast kernels, which generate code with llvmlite: pass kernels='reference', or install "
@@ -25,12 +28,14 @@ NO_FAST_KERNELS = (
 _OF_MATH = ("exp", "expm1", "log1p")  # the functions of `numbanet._elementary`
 
 
-def version() -> str | None:
-    """Returns the installed version of the package numba-cuda-mlir, or None if it is not installed."""
-    try:
-        return importlib.metadata.version("numba-cuda-mlir")
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def is_installed() -> bool:
+    """Returns True if the package numba-cuda-mlir is installed."""
+    return importlib.util.find_spec("numba_cuda_mlir") is not None
+
+
+def version() -> str:
+    """Returns the version of the package numba-cuda-mlir, which must be installed."""
+    return importlib.metadata.version("numba-cuda-mlir")
 
 
 class MlirCuda:
@@ -51,35 +56,16 @@ class MlirCuda:
         """Works like `numba.cuda.jit`. The function is compiled when it is first called."""
         if function is None:
             return functools.partial(self.jit, **options)
-        return Kernel(self, function, options)
+        return Kernel(self._compiled, function, options)
 
-
-class Kernel:
-    """A kernel or device function, which is handed to numba-cuda-mlir at its first use, when all its globals are defined."""
-
-    def __init__(self, provider: MlirCuda, function: Callable, options: dict[str, Any]):
-        self.provider, self.py_func, self.options = provider, function, options
-        functools.update_wrapper(self, function)  # type: ignore[arg-type]
-
-    def __getitem__(self, configuration: Any) -> Any:
-        return self.dispatcher[configuration]
-
-    def recompiled(self, function: Callable) -> "Kernel":
-        """Returns a kernel or device function with the code of `function` and the compiler options of this object."""
-        return Kernel(self.provider, function, self.options)
-
-    @functools.cached_property
-    def dispatcher(self) -> Any:
-        """The dispatcher object of numba-cuda-mlir, which compiles and calls the function.
-
-        The option lto lets the linker inline device functions, as in numba-cuda.
-        """
-        return self.provider._cuda.jit(lto=True, **self.options)(_rebuilt(self.py_func, self.provider))
+    def _compiled(self, function: Callable, **options: Any) -> Any:
+        """Hands a function to numba-cuda-mlir, with lto=True: as in numba-cuda, the linker may inline device functions."""
+        return self._cuda.jit(lto=True, **options)(_rebuilt(function, self))
 
 
 @functools.cache
 def _device_function(function: Callable, provider: MlirCuda) -> Any:
-    return Kernel(provider, function, {"device": True}).dispatcher
+    return provider._compiled(function, device=True)
 
 
 def _rebuilt(function: Any, provider: MlirCuda) -> Callable:
@@ -107,7 +93,7 @@ def _names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _lower_type(extending: Any) -> None:
-    """Makes numba-cuda-mlir generate code for the function `type`, as in type(z)(1); without this, it only infers the types."""
+    """Makes numba-cuda-mlir generate code for the function `type`, as in type(z)(1); alone, the package infers only types."""
     from numba_cuda_mlir.numba_cuda import types as mlir_types
 
     @extending.lower_builtin(type, mlir_types.Any)

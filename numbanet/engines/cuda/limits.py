@@ -21,7 +21,8 @@ class Limits(NamedTuple):
         The largest number of bytes of shared memory that a thread block can request.
     grid_blocks : int
         The largest number of thread blocks that can run at the same time and wait for each other, if each block uses
-        `shared_bytes` bytes of shared memory. `grid_blocks` is 0 if blocks cannot wait for each other on this GPU.
+        `shared_bytes` bytes of shared memory. `grid_blocks` is 0 if the thread blocks of a kernel cannot wait for each other on
+        this GPU.
     """
 
     multiprocessors: int
@@ -30,7 +31,7 @@ class Limits(NamedTuple):
 
 
 def present_limits() -> Limits:
-    """Returns the limits of the GPU that the calling thread uses. In Numba's simulator, the limits are invented values."""
+    """Returns the limits of the GPU that the calling thread uses; in Numba's simulator, the limits of an imaginary GPU."""
     if SIMULATED:
         return Limits(2, PLAIN_SHARED_BYTES, 2)
     device = cuda.get_current_device()
@@ -77,7 +78,7 @@ def ensure_free(wanted: int, samples: int, what: str) -> None:
     Raises
     ------
     MemoryError
-        Fewer than `wanted` bytes are free. The error message states the number of samples that would fit.
+        Fewer than `wanted` bytes are free. The error message states how many samples would fit into the free memory.
     """
     free = free_bytes()
     if wanted > free:

@@ -1,8 +1,9 @@
-"""The only module that accesses `numba.cuda`: it compiles and launches kernels, and explains why a GPU cannot be used.
+"""The only folder that accesses `numba.cuda`: it compiles and launches kernels, and explains why a GPU cannot be used.
 
 The module `numba.cuda` comes from NVIDIA's package `numba-cuda` if the package is installed (the extras `cuda12` and `cuda13`
-install it). Otherwise `numba.cuda` comes from the successor `numba-cuda-mlir` or, if neither package is installed, from Numba's
-built-in CUDA target. If the environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides `numba.cuda`.
+install it). Without `numba-cuda`, `numba.cuda` comes from its successor `numba-cuda-mlir` or, if neither package is installed,
+from Numba's built-in CUDA target. If the environment variable NUMBA_ENABLE_CUDASIM is 1, Numba's simulator provides
+`numba.cuda`.
 """
 
 import contextlib
@@ -13,10 +14,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba.core.config
-import numba.cuda
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
-from numbanet import _cuda_mlir, _cuda_versions
+from numbanet._cuda import compatibility, mlir
+from numbanet._cuda.numba_cuda import NumbaCuda, SimulatedCuda, is_of_nvidia
 
 __all__ = [
     "NUMBA_CUDA",
@@ -38,55 +39,30 @@ __all__ = [
     "wait",
 ]
 
-# Both modules are typed as Any, because type checkers cannot find their names: the provider of `numba.cuda` is chosen at run
-# time, and `numba.core.config` creates its names from environment variables.
-_provided: Any = numba.cuda
-config: Any = numba.core.config
+config: Any = numba.core.config  # typed as Any, because Numba creates this module's attributes from environment variables
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
-if not SIMULATED and getattr(_provided, "implementation", "Built-in") == "Built-in" and _cuda_mlir.version():
-    _provided = _cuda_mlir.MlirCuda()
-# True if the package numba-cuda-mlir runs the kernels.
-_MLIR = isinstance(_provided, _cuda_mlir.MlirCuda)
-
-
-class _SimulatedCuda:
-    """A replacement for `numba.cuda` that works in every module if Numba's simulator is used.
-
-    The simulator itself provides `threadIdx`, `syncthreads` and similar names only in the module that contains the running
-    kernel.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        running = _provided.simulator.kernel._get_kernel_context()
-        try:
-            return getattr(running, name)
-        except AttributeError:  # no kernel is running, or the simulator does not define `name` for kernels
-            return getattr(_provided, name)
-
-    def default_stream(self) -> Any:
-        """Returns a CUDA stream without work, because in the simulator a kernel has finished when its launch returns."""
-        return _provided.stream()
-
-
-cuda: Any = _SimulatedCuda() if SIMULATED else _provided
+_OF_NVIDIA = is_of_nvidia()
 # True if the package numba-cuda runs the kernels. Unlike Numba's built-in CUDA target, numba-cuda can record CUDA graphs and
 # request more shared memory.
-NUMBA_CUDA = getattr(cuda, "implementation", "Built-in") == "NVIDIA" and not SIMULATED
+NUMBA_CUDA = _OF_NVIDIA and not SIMULATED
+# True if the package numba-cuda-mlir runs the kernels.
+_MLIR = not _OF_NVIDIA and not SIMULATED and mlir.is_installed()
+
+cuda: Any = SimulatedCuda() if SIMULATED else mlir.MlirCuda() if _MLIR else NumbaCuda()
 
 
 def provider() -> str:
     """Returns the name of the package or simulator that provides `numba.cuda`, for messages to users."""
-    implementation = getattr(cuda, "implementation", "Built-in")
     if _MLIR:
-        return f"numba-cuda-mlir {_cuda_mlir.version()}"
-    name = "numba-cuda" if implementation == "NVIDIA" else "numba's built-in target"
+        return f"numba-cuda-mlir {mlir.version()}"
+    name = "numba-cuda" if _OF_NVIDIA else "numba's built-in target"
     return f"{name}, simulated on the CPU" if SIMULATED else name
 
 
 def no_fast_kernels() -> str | None:
     """Returns None if the fast kernels can be compiled, else the reason why they cannot, and what the user can do."""
-    return _cuda_mlir.NO_FAST_KERNELS if _MLIR else None
+    return mlir.NO_FAST_KERNELS if _MLIR else None
 
 
 # The CUDA stream on which kernels are launched, or the graph builder that records kernels. 0 stands for the default stream.
@@ -95,10 +71,10 @@ _stream: contextvars.ContextVar[Any] = contextvars.ContextVar("_stream", default
 
 @contextlib.contextmanager
 def launching_on(stream: Any) -> Iterator[None]:
-    """Returns a context manager.
+    """Returns a context manager in which kernels are launched on a CUDA stream.
 
-    Returns a context manager, within which the kernels that `configured` returns are launched on the CUDA stream `stream`. If
-    `stream` is a graph builder, the kernels are not launched, but recorded in the builder's CUDA graph.
+    In the with block, the kernels that `configured` returns run on the CUDA stream `stream`. If `stream` is a graph builder,
+    the kernels are not launched, but recorded in the builder's CUDA graph.
     """
     token = _stream.set(stream)
     try:
@@ -129,12 +105,15 @@ def overload_on_gpu(function: Callable) -> Any:
     """Works like `numba.extending.overload`, but only for kernels.
 
     In the simulator, kernels call the Python function `function`. If numba-cuda-mlir compiles the kernels, the module
-    `_cuda_mlir` replaces `function` with the function of the same name in the module math.
+    `_cuda.mlir` replaces `function` with the function of the same name in the module math.
     """
-    if SIMULATED or _MLIR:
-        return lambda implementation: implementation
-    # Recent versions of numba-cuda have their own registry of overloads; older versions and the built-in target use Numba's.
-    return getattr(cuda.extending, "overload", overload)(function, target="cuda")
+
+    def overload(implementation: Callable) -> Callable:
+        if isinstance(cuda, NumbaCuda):
+            cuda.overload(function, implementation)
+        return implementation
+
+    return overload
 
 
 def callable_in_kernels(loop: Any) -> Any:
@@ -152,15 +131,11 @@ def device_function(function: Callable) -> Any:
 
 def recompiled(kernel: Any, function: Callable) -> Any:
     """Compiles a function, which is made at run time, with the compiler options of a kernel or device function."""
-    if SIMULATED:
-        return cuda.jit(function)
-    if isinstance(kernel, _cuda_mlir.Kernel):
-        return kernel.recompiled(function)
-    return type(kernel)(function, targetoptions=dict(kernel.targetoptions))
+    return cuda.jit(function) if SIMULATED else kernel.recompiled(function)
 
 
 def intrinsic_on_gpu(function: Callable) -> Any:
-    """Works like `numba.extending.intrinsic`, but for CUDA kernels. The simulator does not support intrinsics."""
+    """Works like `numba.extending.intrinsic`, but kernels on a GPU (not in the simulator) can call the resulting function."""
     return getattr(cuda.extending, "intrinsic", intrinsic)(function)
 
 
@@ -174,9 +149,9 @@ def _first_lines(error: Exception) -> str:
     return " ".join(lines[:2]) or type(error).__name__
 
 
-def versions() -> _cuda_versions.Versions:
+def versions() -> compatibility.Versions:
     """Returns the versions of the driver, the CUDA toolkit and numba-cuda on this machine, and the GPU's compute capability."""
-    return _cuda_versions.find(
+    return compatibility.find(
         _or_none(lambda: cuda.runtime.get_version()), _or_none(lambda: cuda.get_current_device().compute_capability)
     )
 
@@ -203,7 +178,7 @@ def unusable_reason() -> str | None:
     except Exception as error:  # the driver, the toolkit and the linker raise exceptions without a common base class
         found, message = versions(), _first_lines(error)
         return (
-            f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda. {_cuda_versions.what_to_do(found, str(error))} "
+            f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda. {compatibility.what_to_do(found, str(error))} "
             f"Found: {found}. The error was: {message.rstrip('.')}. To run the kernels slowly on the CPU instead, set the "
             "environment variable NUMBA_ENABLE_CUDASIM=1 before Python starts."
         )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from numbanet import _cuda, _cuda_versions
-from numbanet._cuda_versions import Versions, what_to_do
+from numbanet import _cuda
+from numbanet._cuda.compatibility import Versions, driver_release, parsed_cuda, what_to_do
 from tests.helpers.engines import each
 
 pytestmark = pytest.mark.simulator
@@ -56,7 +56,7 @@ def test_the_versions_are_listed_in_words():
 
 @each("number, version", [(13010, (13, 1)), (12040, (12, 4)), (11080, (11, 8)), (13000, (13, 0))])
 def test_the_driver_counts_cuda_in_thousands(number, version):
-    assert _cuda_versions.parsed_cuda(number) == version
+    assert parsed_cuda(number) == version
 
 
 @each(
@@ -73,8 +73,8 @@ def test_the_driver_counts_cuda_in_thousands(number, version):
 )
 def test_the_release_of_the_driver_is_read(tmp_path, text, release):
     (tmp_path / "version").write_text(text)
-    assert _cuda_versions.driver_release(tmp_path / "version") == release
-    assert _cuda_versions.driver_release(tmp_path / "none") is None
+    assert driver_release(tmp_path / "version") == release
+    assert driver_release(tmp_path / "none") is None
 
 
 @pytest.mark.skipif(_cuda.unusable_reason() is None, reason="there is a GPU, or the simulator")

@@ -111,7 +111,7 @@ def what_to_do(found: Versions, error: str) -> str:
 
 
 def _extra(found: Versions) -> str:
-    """Returns the name of numbanet's extra, "cuda12" or "cuda13", that is compatible with the driver and the GPU."""
+    """Returns the extra (optional dependencies of numbanet), "cuda12" or "cuda13", that is compatible with driver and GPU."""
     old_gpu = found.capability is not None and found.capability < CAPABILITIES[13]
     return "cuda13" if found.driver_cuda and found.driver_cuda[0] >= 13 and not old_gpu else "cuda12"
 

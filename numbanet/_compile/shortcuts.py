@@ -1,0 +1,68 @@
+"""Saves work that Numba's compiler would repeat for every function: together, an eighth of the time of a compilation."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from numba import types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
+_NUMBERS = types.Boolean, types.Integer, types.Float
+
+
+@contextlib.contextmanager
+def shortcuts() -> Iterator[None]:
+    """Returns a context manager for a compilation, within which Numba does not repeat two kinds of work.
+
+    Numba searches its registries for new functions hundreds of times while it compiles an engine's function. Within the
+    context, Numba searches the registries only if a function was registered since the last search. Numba infers the result
+    type of each operation on numbers. Within the context, it infers the result type once for each operator and each combination
+    of operand types. Other threads cannot compile while the context exists.
+    """
+    typing, target = cpu_target.typing_context, cpu_target.target_context
+    with global_compiler_lock:
+        if "refresh" in vars(target):  # within another such context
+            yield
+            return
+        vars(target)["refresh"] = _if_registered(target.refresh)
+        vars(typing)["refresh"] = _if_registered(typing.refresh)
+        vars(typing)["resolve_function_type"] = _once_per_operation(typing.resolve_function_type)
+        try:
+            yield
+        finally:
+            del vars(target)["refresh"], vars(typing)["refresh"], vars(typing)["resolve_function_type"]
+
+
+def _if_registered(refresh: Callable[[], None]) -> Callable[[], None]:
+    """Returns a function that calls `refresh` unless no function was registered with Numba since the last call."""
+    found = None
+
+    def refresh_if_registered() -> None:
+        nonlocal found
+        if found != (now := _registered()):
+            found = now  # not the lengths after `refresh`, which may register functions that only the next call finds
+            refresh()
+
+    return refresh_if_registered
+
+
+def _registered() -> list[int]:
+    """Returns the lengths of the lists in all registries that Numba searches."""
+    registries = [*cpu_target.target_context._registries, *cpu_target.typing_context._registries]
+    return [len(entries) for registry in registries for entries in vars(registry).values() if isinstance(entries, list)]
+
+
+def _once_per_operation(resolve: Callable) -> Callable:
+    """Returns Numba's function `resolve`, which infers the type of a call, with a memory for operations on numbers."""
+    known: dict[tuple, Any] = {}
+
+    def resolve_once(function: Any, arguments: Any, keywords: Any) -> Any:
+        if keywords or type(function) is not types.Function or not all(isinstance(each, _NUMBERS) for each in arguments):
+            return resolve(function, arguments, keywords)
+        operation = function, tuple(arguments)
+        if operation not in known:
+            known[operation] = resolve(function, arguments, keywords)
+        return known[operation]
+
+    return resolve_once

@@ -1,0 +1,80 @@
+"""Fits texts to the space of a picture: divides labels into lines, and shortens names."""
+
+import re
+
+from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
+
+from numbanet.pages import shortened
+from numbanet.pictures import style
+from numbanet.pictures.page import POINT, extent
+from numbanet.pictures.placing import without_formulas
+
+MOST_LINES = 3  # of the label of an axis
+LEADING = 1.25  # the distance of lines of text, per font size
+SHARE = 0.95  # the part of the space that a label may fill
+
+
+def width_of(text: str, points: float) -> float:
+    """Returns the width of a text in points; the letter $ begins no formula."""
+    return extent(without_formulas(text))[0] * points / POINT
+
+
+def cut(name: str, points: float, width: float) -> str:
+    """Returns a name whose middle is replaced by an ellipsis, if necessary, so that the name fits into the width, in points."""
+    lengths = range(len(shortened(name)), 2, -1)
+    return next((short for most in lengths if width_of(short := shortened(name, most), points) <= width), name[:1])
+
+
+def wrapped(text: str, points: float, width: float, lines: int = MOST_LINES) -> str:
+    """Returns a text in lines of the given width, in points, which end after a space or an underscore.
+
+    If the text needs more than `lines` lines, the last line contains an ellipsis, as does a line with a word that is too wide.
+    """
+    found = [""]
+    for piece in re.findall(r"[^ _]*[ _]|[^ _]+", text):
+        if found[-1] and width_of(found[-1] + piece.rstrip(), points) > width:
+            found.append("")
+        found[-1] += piece
+    found[lines - 1 :] = ["".join(found[lines - 1 :])] if len(found) >= lines else []
+    return "\n".join(_fitting(line.strip(), points, width) for line in found)
+
+
+def _fitting(line: str, points: float, width: float) -> str:
+    return line if width_of(line, points) <= width else cut(line, points, width)
+
+
+def label(ax: Axes, x_label: str, y_label: str) -> None:
+    """Writes the labels of the axes, in lines that end before the borders of the figure. The ticks must be final."""
+    for _ in range(2):  # the lines of the labels move the Axes
+        ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes
+        box, page = ax.get_window_extent(), ax.figure.bbox.size
+        for axis, text, low, high, whole, most in (
+            (ax.xaxis, x_label, box.x0, box.x1, page[0], style.room(ax)[0]),
+            (ax.yaxis, y_label, box.y0, box.y1, page[1], style.room(ax)[1]),
+        ):
+            middle = (low + high) / 2
+            width = min(2 * min(middle, whole - middle) / ax.figure.dpi * 72, most)
+            points = float(axis.label.get_fontsize())
+            axis.set_label_text(wrapped(text, points, SHARE * width), parse_math=False)
+    if ax.xaxis.get_offset_text().get_text():  # the factor of the numbers is at the right, above the label
+        ax.xaxis.labelpad += float(ax.xaxis.get_offset_text().get_fontsize())
+
+
+def rows_that_fit(ax: Axes, points: float) -> int:
+    """Returns the number of lines of text that fit beside the Axes, above the x axis with its label and ticks."""
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their height is known
+    return int(ax.get_window_extent().height / ax.figure.dpi * 72 / (LEADING * points))
+
+
+def leave_out_texts(ax: Axes) -> None:
+    """Leaves out the texts of a small diagram that would lie over other texts or beyond the figure, the longest texts first."""
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes
+    page = ax.figure.bbox.padded(1)
+    kept: list[Bbox] = []
+    for text in sorted(ax.texts, key=lambda text: len(text.get_text())):
+        box = text.get_window_extent()
+        if any(box.overlaps(other) for other in kept) or not all(page.contains(*corner) for corner in box.corners()):
+            text.set_visible(False)
+        else:
+            kept.append(box)
