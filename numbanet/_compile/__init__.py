@@ -41,7 +41,7 @@ from numba.np import numpy_support
 from numbanet._compile.cache import FunctionCache
 from numbanet._compile.folder import cache_folder
 from numbanet._compile.interrupts import signals_held
-from numbanet._compile.shortcuts import shortcuts
+from numbanet._compile.repetition import without_repetition
 
 config: Any = numba.core.config  # typed as Any, because Numba creates this module's attributes from environment variables
 intrinsic: Any = extending.intrinsic  # typed as Any, because the declared type includes the parameter `typingctx`
@@ -81,7 +81,7 @@ def _heard(compile: Callable) -> Callable:
 
     @functools.wraps(compile)
     def compile_(sig: Any) -> Any:
-        with signals_held(), shortcuts():
+        with signals_held(), without_repetition():
             return compile(sig)
 
     return compile_

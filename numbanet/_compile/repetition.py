@@ -12,7 +12,7 @@ _NUMBERS = types.Boolean, types.Integer, types.Float
 
 
 @contextlib.contextmanager
-def shortcuts() -> Iterator[None]:
+def without_repetition() -> Iterator[None]:
     """Returns a context manager for a compilation, within which Numba does not repeat two kinds of work.
 
     Numba searches its registries for new functions hundreds of times while it compiles an engine's function. Within the
