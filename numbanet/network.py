@@ -134,7 +134,7 @@ class Network(MultilayerPerceptron):
     ) -> float:
         """Performs one training step: updates the parameters once, with the gradient of one batch.
 
-        With gradient descent, the update is w <- w - eta dL/dw and b <- b - eta dL/db.
+        With gradient descent, the update is w <- w - eta dL/dw and b <- b - eta dL/db, in which eta is the learning rate.
 
         Parameters
         ----------
@@ -188,8 +188,8 @@ class Network(MultilayerPerceptron):
         -------
         dict
             The values of "loss" and, for cce and bce, "accuracy". The loss and the accuracy are averages over the samples; each
-            batch is measured before the parameters are updated with its gradient. With sample weights, the loss is the sum of
-            each sample's weight times its loss, divided by the number of samples; the accuracy counts each sample once.
+            batch is measured before the parameters are updated with its gradient. With sample weights, the loss of each
+            sample is multiplied by the sample's weight before averaging; the accuracy counts each sample once.
 
         Raises
         ------
@@ -228,8 +228,8 @@ class Network(MultilayerPerceptron):
         """Trains the network in batches.
 
         A further call to `fit` continues from the current state of the network. With the same optimizer and learning rates, two
-        calls to `fit` give bit-identical results to one call with all epochs. The state of the optimizer is reset if the class
-        of the optimizer changes or if `set_parameters` is called, but not if the hyperparameters of the optimizer change.
+        calls to `fit` give results bit-identical to one call with the sum of epochs. The state of the optimizer is reset if the
+        class of the optimizer changes or if `set_parameters` is called, but not if the hyperparameters of the optimizer change.
 
         Ctrl-C stops training early. The network keeps the parameters after the last finished training step, and `fit` returns
         the history of the finished epochs. After Ctrl-C, the attribute `interrupted` of the history is True.
@@ -264,9 +264,9 @@ class Network(MultilayerPerceptron):
         sample_weight : array_like (n,), optional
             Non-negative weights of the samples. If class_weight is also given, each sample weight is multiplied by the weight
             of the sample's class. Before training, all sample weights are multiplied by one factor, so that their mean over all
-            training samples is 1. The gradient of a batch of n samples is 1/n times the sum of each sample's weight times its
-            gradient. With sample_weight, the loss of an epoch is the weighted mean over its samples, but the accuracy counts
-            each sample once. If x supplies batches, `fit` uses the sample weights in a batch as they are.
+            training samples is 1. The gradient of a batch of n samples is 1/n times the weighted sum of the samples' gradients
+            (without 1/n for the loss sse). With sample_weight, the loss of an epoch is the weighted mean over its samples, but
+            the accuracy counts each sample once. If x supplies batches, `fit` uses the sample weights in a batch as they are.
         class_weight : dict or "balanced", optional
             A dict that maps class labels to class weights, for cce and for bce with one output. Each training sample has the
             class weight of its class. "balanced" gives all classes the same total weight. "balanced" requires y, because the
@@ -290,8 +290,8 @@ class Network(MultilayerPerceptron):
         communicator : Communicator, optional
             The connection between several processes that call `fit` to train one network together, such as `MPICommunicator()`.
             Each process computes a part of every batch; batch_size is the size of the whole batch. After training, the networks
-            of all processes have the same parameters; except for rounding errors, training in a single process would give these
-            parameters, too. Only the process with rank 0 calls the callbacks, prints, and writes the checkpoint.
+            of all processes have the same parameters; except for rounding errors, these are the parameters that training in a
+            single process would give. Only the process with rank 0 calls the callbacks, prints, and writes the checkpoint.
         sharded : bool
             Whether each process passes only its own samples in x, y, sample_weight and validation_data, so that training uses
             the samples of all processes together. With sharded=False, the default, all processes must pass the same samples. If

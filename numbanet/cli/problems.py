@@ -133,7 +133,7 @@ def of_table(options: argparse.Namespace) -> Problem:
 
 
 def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
-    """Returns a description of the target, the task and the kinds of columns of a table."""
+    """Returns a description of the target, the task and the kinds of columns of a table; `reason` says why it is this task."""
     target, classes, losses = encoding.target, "", ""
     if isinstance(target, Classes):
         classes = f" into {len(target.labels)} classes"

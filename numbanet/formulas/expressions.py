@@ -51,7 +51,7 @@ class Library(Protocol):
     compiled: dict[str, Any]
 
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
-        """Returns the name by which translated code calls a function that the user wrote: a key of `compiled`."""
+        """Returns the key of `compiled` by which translated code calls a user's function; `caller` contains the call `node`."""
         ...
 
 
@@ -62,7 +62,7 @@ class Expressions:
         self.source, self.library = source, library
         self.parameters = [name for name in source.parameters if name not in constants]
         if not self.parameters:
-            raise source.error("the formula has no parameters; write its result as a constant", source.tree)
+            raise source.error("the formula has no parameters; replace its calls with the number it returns", source.tree)
         self.outside = source.outside() | dict(constants)
         stored = (node.id for node in ast.walk(source.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
         self.local = {*self.parameters, *stored}
@@ -146,7 +146,9 @@ class Expressions:
             return Value(ast.Name(name, ast.Load()), known[name])
         if name in self.local:
             self.refuse(
-                f"the variable {name} has no value in some case, or is a number in one case and a truth value in another", node
+                f"the variable {name} has no value in some case, or is a number in one case and a truth value in another; "
+                "set it to a number in every case",
+                node,
             )
         return self.frozen(node, name, self.global_value(node))
 
@@ -168,7 +170,8 @@ class Expressions:
                 module = None
         if not isinstance(module, ModuleType):
             self.refuse(
-                f"{ast.unparse(node)} is an attribute; a formula computes with numbers, and calls functions of math", node
+                f"{ast.unparse(node)} is not an attribute of a module; use numbers, or functions and constants of math",
+                node,
             )
         if not hasattr(module, node.attr):
             self.refuse(f"the module {module.__name__} has no {node.attr}", node)
@@ -239,12 +242,12 @@ class Expressions:
         if known is None:
             names = ", ".join(sorted(each.__name__ for each in FUNCTIONS))
             self.refuse(
-                f"the formula calls {spoken}, which is neither a formula nor a function for formulas: {names}, min, max",
+                f"the formula calls {spoken}, which it cannot use; call other formulas, or these functions: {names}, min, max",
                 node,
             )
         if len(arguments) != known.arguments:
             self.refuse(
-                f"the formula calls {spoken} with {len(arguments)} arguments, but numbanet's version takes {known.arguments}",
+                f"the formula calls {spoken} with {len(arguments)} arguments, but in a formula it takes {known.arguments}",
                 node,
             )
         return self.calling(f"__{function.__name__}", known.function, arguments)

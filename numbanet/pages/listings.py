@@ -68,8 +68,8 @@ def stages_of(step: Step) -> dict[str, Any]:
     Returns
     -------
     dict
-        The names of the stages "z", "term", "loss", "dw", "db" and "update", and for each layer, in "layers", the names of the
-        stages "a", "dl_da" and "delta". "dl_da" is None if delta is computed without the stage dL/da.
+        Maps "z", "term", "loss", "dw", "db" and "update" to a name each, and "layers" to a list with one dict per layer, which
+        maps "a", "dl_da" and "delta" to a name each. "dl_da" is None if delta is computed without the stage dL/da.
     """
     layers = [
         {"a": f"a {layer.activation}", "dl_da": None, "delta": f"delta hidden {layer.activation}"} for layer in step.layers
@@ -110,7 +110,7 @@ def listing(stage: str) -> dict[str, Any]:
 
 @cache
 def _by_names() -> dict[tuple[str, str], list[Row]]:
-    """Returns the rows of the cheat sheet by the pair (name of the scalar function, name of the loop), without module names.
+    """Returns a dict from (name of a scalar function, name of a loop), both without module names, to rows of the cheat sheet.
 
     Two sections of the cheat sheet have a row for delta = 1/n (a - y); the dict contains only the row in the section about
     backpropagation.

@@ -12,7 +12,7 @@ def paragraph(text: str) -> str:
 
 
 def wide(table: str, label: str) -> str:
-    """Returns a table with a label for screen readers, which scrolls, also with the keyboard, if the page is too narrow."""
+    """Returns a table with a label for screen readers; if the page is too narrow, the table scrolls, also with the keyboard."""
     return f'<div class="wide" tabindex="0" role="group" aria-label="Table: {html.escape(label)}">{table}</div>'
 
 

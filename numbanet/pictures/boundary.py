@@ -133,7 +133,8 @@ def _areas(
 ) -> tuple[NDArray[np.integer], dict[int, Artist]]:
     """Draws the regions of the classes, and the boundaries between the regions.
 
-    Returns the class at each point of the grid, and, for each class with a region, a rectangle of its colour for the legend.
+    Returns the class at each point of the grid, and a dict that maps each class with a region to a rectangle of the class's
+    colour, for the legend.
     """
     theme = style.theme(ax)
     x_1, x_2 = axes
@@ -153,7 +154,8 @@ def _areas(
 def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> dict[int, Artist]:
     """Draws the samples x of shape (n, 2), with a marker and a colour for each class.
 
-    Returns a dict that maps each class index to the plotted points; without labels, the only key is the number of classes.
+    Returns a dict that maps each class index to the plotted points; if `labels` is None, the only key is the number of
+    classes, len(names), which stands for all samples.
     """
     theme = style.theme(ax)
     if labels is None:
@@ -167,10 +169,11 @@ def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[
 
 
 def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
-    """Writes a legend inside the Axes if it covers only a small part of them and no layout engine makes room beside the Axes.
+    """Writes a legend inside the Axes if it covers only a small part of them, else at their right, and makes them narrower.
 
-    If the legend does not fit inside the Axes, it is placed at the right of the Axes, which become narrower. If the legend
-    would need more than half of the width, it has smaller letters and, if necessary, omits names and ends with their number.
+    If the figure has a layout engine, which makes room beside the Axes, the legend is always at their right. If the legend
+    would need more than half of the width of the Axes, it has smaller letters and, if necessary, omits names and ends with
+    their number.
     """
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
     width, height = size_in_mm(ax)
@@ -204,7 +207,7 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
 
 
 def _written(legend: Legend) -> None:
-    """Lets the legend show dollar signs in names, which matplotlib would otherwise read as the limits of formulas."""
+    """Lets the legend show dollar signs in names, which matplotlib would otherwise read as the start and end of formulas."""
     for text in legend.get_texts():
         text.set_parse_math(False)
 
@@ -236,7 +239,7 @@ def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDA
 
 
 def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Returns True for each centre at which a rectangle, given by half of its height and width, lies inside a region."""
+    """Returns True for each point that is the centre of a rectangle inside `region`; `half` is half its height and width."""
     sums = np.pad(region.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     height, width = 2 * half + 1
     if height > len(region) or width > len(region):

@@ -30,7 +30,7 @@ def softmax_of(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def activation_of(name: str | Activation, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
-    """Returns a = phi(z) for each number in z; for softmax, returns a_1 of the layer of `softmax_columns` with z_1 = z."""
+    """Returns a = phi(z) for each number in z; for softmax, z is z_1 in `softmax_columns`, and the result is a_1."""
     if isinstance(name, Activation):
         return np.array([name.phi(z_k) for z_k in z])
     if name == "softmax":
@@ -41,7 +41,7 @@ def activation_of(name: str | Activation, z: NDArray[np.float64], epsilon: float
 
 
 def d_activation_of(name: str | Activation, z: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
-    """Returns da/dz for each number in z; for softmax, returns da_1/dz_1 of the layer of `softmax_columns` with z_1 = z."""
+    """Returns da/dz for each number in z; for softmax, z is z_1 in `softmax_columns`, and the result is da_1/dz_1."""
     if isinstance(name, Activation):
         return np.array([name.d_phi(z_k, name.phi(z_k)) for z_k in z])
     if name == "softmax":

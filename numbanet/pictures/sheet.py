@@ -125,7 +125,7 @@ def _draw_first(page: Page) -> None:
 
 
 def _blocks(title: str, rows: list[Any], width: float, panel_width: float) -> list[Block]:
-    """Returns the blocks of a section: the heading, a diagram, and the groups of formulas."""
+    """Returns the blocks of a section: its heading, any diagram, and groups of formulas, with curves `panel_width` mm wide."""
     blocks = [heading(title, files_of(rows), width)]
     if title == "The neuron":
         blocks.append(diagram(lambda ax: neuron_diagram(activation="tanh", ax=ax), 27.0, width))
@@ -179,7 +179,7 @@ def _draw_second(page: Page) -> None:
 
 
 def _blocks_beyond(title: str, by_title: dict[str, list[Any]]) -> list[Block]:
-    """Returns the blocks of one section of the sheet's second page."""
+    """Returns the blocks of one section of the sheet's second page; `by_title` maps each section's title to its rows."""
     if title == COMPARED:
         return [heading(title, [], WIDTH_BEYOND), comparison(WIDTH_BEYOND)]
     return _blocks(title, by_title[title], WIDTH_BEYOND, 20.0)
@@ -209,9 +209,9 @@ def _draw_third(page: Page) -> None:
 
 
 def _balanced(cards: list[Block], room: float) -> list[list[Block]]:
-    """Divides cards into columns, in their order, so that the highest column is as low as possible.
+    """Divides cards (groups of formulas) into columns, in their order, so that the highest column is as low as possible.
 
-    If the cards need more than MORE_COLUMNS columns of the height `room`, the last column is too high.
+    If the cards do not fit into MORE_COLUMNS columns of the height `room`, the last column is higher than `room`.
     """
     columns: list[list[Block]] = []
     for limit in np.linspace(0, room, 100):

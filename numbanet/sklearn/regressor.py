@@ -130,11 +130,11 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
 
     @property
     def _gradient_scale(self) -> float:
-        """The scale is 2 for the squared error, as mse has twice the gradient of half the squared error; otherwise it is 1."""
+        """The ratio of the network's gradient to scikit-learn's: 2 for the squared error, which scikit-learn halves; else 1."""
         return 2.0 if self.loss == "squared_error" else 1.0
 
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Returns y as an array of the network's dtype."""
+        """Converts y to `dtype`; sets the number of outputs or, if `known` is True, checks it. `classes` has no effect."""
         if not isinstance(self.loss, Loss):
             checks.choice("loss", self.loss, LOSSES)
         y = np.asarray(y, dtype) if y.ndim == 2 and y.shape[1] > 1 else column_or_1d(y, warn=True).astype(dtype)

@@ -31,8 +31,8 @@ class Unreadable:
 def as_table(table: Table | Frame) -> Table:
     """Returns a `Table` unchanged, and converts a DataFrame to a table with the same columns, without a pandas index.
 
-    Strings and categories become strings that are never interpreted as numbers. Dates become strings, too; `learn` raises
-    ValueError for a column of dates, as it does for dates in files.
+    Strings and categories become strings that are never interpreted as numbers. Dates become strings, too;
+    `numbanet.tables.learn` raises ValueError for a column of dates, as it does for dates in files.
 
     Raises
     ------

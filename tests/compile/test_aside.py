@@ -1,4 +1,4 @@
-"""A second process compiles the matrix products, while the first process compiles all other functions."""
+"""A second process compiles the routines that take the longest, while the first process compiles all other functions."""
 
 import os
 import time
@@ -68,23 +68,30 @@ def test_without_a_cache_or_without_a_python_interpreter_nothing_is_called(name,
 
 
 @each(
-    "call, run_is_missing, names",
+    "call, loss, run_is_missing, names",
     [
-        ("fit", True, ("forward", "backward", "update")),
-        ("fit", False, ("backward", "update")),
-        ("predict", True, ("forward",)),
-        ("predict", False, None),
+        ("fit", "mse", True, ("forward", "backward", "update")),
+        ("fit", "mse", False, ("backward", "update")),
+        ("fit", "cce", True, ("forward", "backward", "update", "score")),
+        ("evaluate", "cce", False, ("score",)),
+        ("predict", "cce", True, ("forward",)),
+        ("predict", "mse", False, None),
     ],
 )
-def test_each_process_has_something_to_compile(call, run_is_missing, names, monkeypatch):
-    x, y = np.ones((8, 3), "float32"), np.ones((8, 2), "float32")
-    Network([3, 2], "identity", loss="mse").fit(x, y, epochs=1, verbose=0)  # compiles, unless the cache has everything
+def test_each_process_has_something_to_compile(call, loss, run_is_missing, names, monkeypatch):
+    x, y = np.ones((8, 3), "float32"), np.eye(2, dtype="float32")[[0, 1] * 4]
+    activation = "softmax" if loss == "cce" else "identity"
+    Network([3, 2], activation, loss).fit(x, y, epochs=1, verbose=0)  # compiles, unless the cache has everything
     monkeypatch.setattr(threads.crew, "size", 2)
     monkeypatch.setattr(routines, "COMPILED", {})
     monkeypatch.setattr(routines, "must_be_compiled", lambda *_: run_is_missing)
     monkeypatch.setattr(Signature, "must_be_compiled", lambda *_: True)
     started = []
     monkeypatch.setattr(routines, "called_aside", lambda *call: started.append(call) or aside.called_aside(*call))
-    net = Network([3, 2], "identity", loss="mse")
-    net.predict(x) if call == "predict" else net.fit(x, y, epochs=1, verbose=0)
-    assert started == ([] if names is None else [(routines.compile_products, ("float32", *names))])
+    net = Network([3, 2], activation, loss)
+    {
+        "fit": lambda: net.fit(x, y, epochs=1, verbose=0),
+        "evaluate": lambda: net.evaluate(x, y),
+        "predict": lambda: net.predict(x),
+    }[call]()
+    assert started == ([] if names is None else [(routines.compile_longest, ("float32", *names))])

@@ -221,7 +221,7 @@ def sliced(z):
     return z[0]
 
 
-@refused(r"calls np.exp, which is neither .* math|calls np.exp.*: .*exp")
+@refused("calls np.exp, which it cannot use; .*: .*exp")
 def of_numpy(z):
     return np.exp(z)
 

@@ -26,7 +26,7 @@ from numbanet.engines.cpu.kernels.elementwise import (
     activation_error,
     users_formula,
 )
-from numbanet.engines.cpu.kernels.losses import ERROR, SCORE, score_and_error
+from numbanet.engines.cpu.kernels.losses import ERROR, SCORE, cce_score, score_and_error
 from numbanet.engines.cpu.kernels.product import BACKWARD, FORWARD, UPDATE, backward, forward, update
 from numbanet.engines.cpu.kernels.softmax import (
     SOFTMAX_LAYER,
@@ -36,23 +36,30 @@ from numbanet.engines.cpu.kernels.softmax import (
 )
 from numbanet.engines.topology import OWN_ACTIVATION, Topology
 from numbanet.equations.activations import IDENTITY, SOFTMAX
+from numbanet.equations.losses import CCE
 
 
 def _formula_of(topology: Topology, kind: int) -> Formula:
     return FORMULAS[kind] if kind in FORMULAS else users_formula(topology.own_activations[kind - OWN_ACTIVATION])
 
 
-# The routines that take the longest to compile. Their names are the names of fields of the header.
-PRODUCTS = {"forward": (FORWARD, forward), "backward": (BACKWARD, backward), "update": (UPDATE, update)}
+# The routines that take the longest to compile: the matrix products, and the loss cce, which most networks have. Their names are
+# the names of fields of the header.
+LONGEST = {
+    "forward": (FORWARD, forward),
+    "backward": (BACKWARD, backward),
+    "update": (UPDATE, update),
+    "score": (SCORE, cce_score),
+}
 
 # For each dtype for which this process has compiled `run`: `run` for this dtype.
 COMPILED: dict[np.dtype, Callable] = {}
 
 
-def compile_products(dtype: str, *names: str) -> None:
-    """Compiles the matrix products with the given names (keys of PRODUCTS), for numbers of a type such as "float32"."""
+def compile_longest(dtype: str, *names: str) -> None:
+    """Compiles the routines with the given names (keys of LONGEST), for numbers of a type such as "float32"."""
     for name in names:
-        signature, routine = PRODUCTS[name]
+        signature, routine = LONGEST[name]
         signature.address(routine, np.dtype(dtype))
 
 
@@ -61,12 +68,12 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
 
     Compiles `run` and all routines that `task` needs, unless they are compiled already. Writes the routines' addresses to
     `workspace.header` and `workspace.layers`, which has records only of the layers that the call computes. `clips` is true if
-    the update rule clips gradients. If this process may use two or more cores, a second process compiles matrix products, while
-    this process compiles `run` and the other routines.
+    the update rule clips gradients. If this process may use two or more cores, a second process compiles routines of LONGEST,
+    while this process compiles `run` and the other routines.
     """
     dtype, header, layers, trains = topology.dtype, workspace.header[0], workspace.layers, task == TRAIN
-    products = [] if task == DESCEND else list(PRODUCTS) if trains else ["forward"]
-    missing = [name for name in products if PRODUCTS[name][0].must_be_compiled(PRODUCTS[name][1], dtype)]
+    longest = _longest(topology, task)
+    missing = [name for name in longest if LONGEST[name][0].must_be_compiled(LONGEST[name][1], dtype)]
     argument_types = () if dtype in COMPILED else types_of(arguments)
     aside = missing if argument_types and must_be_compiled(run, argument_types) else missing[1:]
     with _compiled_aside(dtype, aside if threads.get_num_threads() > 1 else []) as wait:
@@ -75,7 +82,8 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
         _prepare_layers(topology, trains, header, layers)
         if task in (EVALUATE, TRAIN):
             score, error = score_and_error(topology)
-            header["score"] = SCORE.address(score, dtype)
+            if "score" not in longest:
+                header["score"] = SCORE.address(score, dtype)
             if trains:
                 header["error"] = ERROR.address(error, dtype)
         if trains and layers["limit"].any():
@@ -83,14 +91,22 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
         if clips or task == DESCEND:
             header["descend"] = FROM_MEMORY.address(descend_from_memory, dtype)
         wait()
-        for name in products:
-            header[name] = PRODUCTS[name][0].address(PRODUCTS[name][1], dtype)
+        for name in longest:
+            header[name] = LONGEST[name][0].address(LONGEST[name][1], dtype)
     return COMPILED[dtype]
+
+
+def _longest(topology: Topology, task: int) -> list[str]:
+    """Returns the keys of LONGEST whose routines a task needs. `compile_longest` compiles the routines in this order."""
+    if task == DESCEND:
+        return []
+    products = ["forward", "backward", "update"] if task == TRAIN else ["forward"]
+    return [*products, "score"] if topology.loss_kind == CCE and task in (EVALUATE, TRAIN) else products
 
 
 def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager[Callable[[], None]]:
     """Returns a context manager that compiles routines in a second process and yields a function that awaits that process."""
-    return called_aside(compile_products, (dtype.name, *names)) if names else nullcontext(lambda: None)
+    return called_aside(compile_longest, (dtype.name, *names)) if names else nullcontext(lambda: None)
 
 
 def _prepare_layers(topology: Topology, trains: bool, header: Any, layers: np.ndarray) -> None:
