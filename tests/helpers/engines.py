@@ -1,14 +1,14 @@
 """The devices, engines and dtypes for which tests are repeated on this machine."""
 
-import sys
-
 import numpy as np
 import pytest
 
 from numbanet import _cuda
 
 if _cuda.SIMULATED:
-    sys.setswitchinterval(2e-5)  # simulated threads spend most of their time waiting for each other
+    from tests.helpers import simulator
+
+    simulator.install()
 
 CUDA = _cuda.unusable_reason() is None
 # CUDA kernels can run in three places: in Numba's simulator, on the software GPU (see tests/software_gpu), and on hardware.

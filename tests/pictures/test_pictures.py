@@ -1,5 +1,6 @@
 """The functions of numbanet.pictures draw the right data on the given Axes, and no texts overlap."""
 
+import functools
 import math
 import re
 from itertools import combinations
@@ -49,6 +50,14 @@ def closed():
     pyplot.close("all")
 
 
+@functools.cache
+def drawing_of(name):
+    """Returns the new Axes on which a drawing draws. Several tests read the same Axes, and none of them changes the Axes."""
+    ax = DRAWINGS[name](None)
+    ax.figure.draw_without_rendering()
+    return ax
+
+
 def drawn_with(network, parameters):
     network.set_parameters(parameters)
     return network
@@ -60,15 +69,13 @@ def test_a_picture_is_drawn_on_the_axes_given_or_on_new_ones(name):
     _, (left, right) = pyplot.subplots(1, 2, figsize=(14, 7))
     assert DRAWINGS[name](left) is left
     assert left.has_data() and not right.has_data()
-    new = DRAWINGS[name](None)
+    new = drawing_of(name)
     assert new.figure is not left.figure and new.has_data()
 
 
 @each("name", DRAWINGS)
 def test_no_text_lies_over_another_or_beyond_the_figure(name):
-    figure = DRAWINGS[name](None).figure
-    figure.draw_without_rendering()
-    check_texts(figure)
+    check_texts(drawing_of(name).figure)
 
 
 def drawn_texts(figure):
@@ -99,8 +106,7 @@ def check_texts(figure):
 
 @each("name", ["confusion_matrix", "names", "long names", "large numbers"])
 def test_the_numbers_of_a_confusion_matrix_lie_inside_their_cells(name):
-    ax = DRAWINGS[name](None)
-    ax.figure.draw_without_rendering()
+    ax = drawing_of(name)
     for text in ax.texts:
         column, row = text.get_position()[0], round(text.get_position()[1])
         (left, bottom), (right, top) = ax.transData.transform([(column - 0.5, row + 0.5), (column + 0.5, row - 0.5)])
@@ -218,8 +224,7 @@ def test_the_legend_has_the_classes_of_all_regions():
 
 def test_a_region_has_its_name_if_classes_share_a_colour():
     assert not texts_of(pictures.decision_boundary(WIDE, PLANE))
-    ax = DRAWINGS["many classes"](None)
-    ax.figure.draw_without_rendering()
+    ax = drawing_of("many classes")
     assert len(ax.texts) > 2
     for text in ax.texts:
         box = text.get_window_extent()
