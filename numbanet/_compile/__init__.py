@@ -160,8 +160,7 @@ class _EngineLibrary(JITCodeLibrary):
 class _PartLibrary(_EngineLibrary):
     """The LLVM code of a function that `njit_part` compiles. LLVM optimises the code only after linking it into a caller.
 
-    The base class, Numba's `JITCodeLibrary`, would generate optimised machine code for the function itself, and again for each
-    of its callers.
+    An `_EngineLibrary` would also contain optimised machine code of the function itself, which nothing calls.
     """
 
     def _optimize_final_module(self):

@@ -16,22 +16,23 @@ def without_repetition() -> Iterator[None]:
     """Returns a context manager for a compilation, within which Numba does not repeat two kinds of work.
 
     Numba searches its registries for new functions hundreds of times while it compiles an engine's function. Within the
-    context, Numba searches the registries only if a function was registered since the last search. Numba infers the result
-    type of each operation on numbers. Within the context, it infers the result type once for each operator and each combination
-    of operand types. Other threads cannot compile while the context exists.
+    context, Numba searches the registries only if a function was registered since the last search. Numba also infers the
+    result type of each operation on numbers. Within the context, Numba infers the result type once for each operator and each
+    combination of operand types. Other threads cannot compile while the context exists.
     """
     typing, target = cpu_target.typing_context, cpu_target.target_context
     with global_compiler_lock:
         if "refresh" in vars(target):  # within another such context
             yield
             return
-        vars(target)["refresh"] = _if_registered(target.refresh)
-        vars(typing)["refresh"] = _if_registered(typing.refresh)
-        vars(typing)["resolve_function_type"] = _once_per_operation(typing.resolve_function_type)
         try:
+            vars(target)["refresh"] = _if_registered(target.refresh)
+            vars(typing)["refresh"] = _if_registered(typing.refresh)
+            vars(typing)["resolve_function_type"] = _once_per_operation(typing.resolve_function_type)
             yield
         finally:
-            del vars(target)["refresh"], vars(typing)["refresh"], vars(typing)["resolve_function_type"]
+            for context, name in ((target, "refresh"), (typing, "refresh"), (typing, "resolve_function_type")):
+                vars(context).pop(name, None)
 
 
 def _if_registered(refresh: Callable[[], None]) -> Callable[[], None]:
