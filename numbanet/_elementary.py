@@ -1,7 +1,7 @@
 """The functions exp, expm1 and log1p, which can be called from Python, from compiled CPU code and from CUDA kernels.
 
-In compiled CPU code, the functions consist of arithmetic without branches, so that LLVM can vectorise loops that call them.
-(With math.exp, such a loop would call the C library for each number.) In CUDA kernels, in the simulator and in Python, the
+In compiled CPU code, the functions consist of arithmetic without branches, so that LLVM can vectorise loops that call them. A
+loop that calls math.exp instead would call the C library for each number. In CUDA kernels, in the simulator and in Python, the
 functions call the functions of the module math.
 """
 
@@ -73,8 +73,8 @@ def _log1p_on_cpu(x):
 def _power_of_2(typingctx, raised):
     """Returns 2^n for an integer n with -bias < n <= bias, where bias is the exponent bias of the number format.
 
-    The argument `raised` is the number n + 1.5 * 2^mantissa + bias, where mantissa is the number of mantissa bits. The low bits
-    of the number `raised` are the integer n + bias, which is the exponent field of 2^n.
+    The argument `raised` is the number n + 1.5 * 2^mantissa + bias, where mantissa is the number of mantissa bits. In the bit
+    pattern of `raised`, the low bits are the integer n + bias, which is the exponent field of 2^n.
     """
     mantissa, bits = np.finfo(raised.name).nmant, ir.IntType(raised.bitwidth)
 
@@ -88,8 +88,8 @@ def _power_of_2(typingctx, raised):
 def _binade(typingctx, u):
     """Returns k and 4 / 2^k, where u = 2^k * m > 0 and 0.75 <= m < 1.5.
 
-    The function adds 1 to the highest bit in the mantissa field of u. If the mantissa of u is 1.5 or more, adding 1 to this bit
-    also adds 1 to the exponent of u.
+    The function adds 1 to the highest bit in the mantissa field of u. If the mantissa of u is 1.5 or more, this addition
+    carries into the exponent field, and so adds 1 to the exponent of u.
     """
     info, bits = np.finfo(u.name), ir.IntType(u.bitwidth)
 
@@ -141,8 +141,8 @@ def functions(number: type, log_2: tuple[float, float], exp_series: Sequence[flo
     number : type
         The dtype of the arguments: np.float32 or np.float64.
     log_2 : pair of float
-        Two numbers whose sum is log(2). The number `log_2[0]` has so few bits that its product with any exponent n is exact
-        (Cody and Waite, Software Manual for the Elementary Functions, 1980).
+        Two numbers whose sum is log(2). The number `log_2[0]` has so few bits that its product with every integer that can be
+        an exponent of the dtype is exact (Cody and Waite, Software Manual for the Elementary Functions, 1980).
     exp_series : sequence of float
         The coefficients, from the constant term on, of a polynomial in r that approximates (e^r - 1 - r) / r^2 for |r| <=
         log(2) / 2.
@@ -175,7 +175,7 @@ def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) 
 
     @register_jitable(**MERGED)
     def reduced(x, shift):
-        """Returns n + shift, r, and the rounding error of r, where x = n log(2) + r and |r| <= log(2) / 2."""
+        """Returns n + shift, r and r's rounding error, for the integer n with x = n log(2) + r and |r| <= log(2) / 2."""
         raised = x * per_log_2 + shift
         n = raised - shift
         high, low = x - n * log_2_high, n * log_2_low

@@ -175,9 +175,9 @@ class ReferenceEngine:
     def _forward(self, x, drops=None) -> dict[str, list]:
         """Computes the forward pass, and returns a dict with the lists "x", "z", "a" and "sums", each with one entry per layer.
 
-        For a softmax layer, the entry in "sums" is the pair of arrays that `softmax_sum` computes: the largest z of each
-        sample, and the sum of e^(z - z_max) without its largest term. For a layer without softmax, the entry in "sums" is an
-        empty tuple.
+        For a softmax layer, the entry in the list "sums" is the pair of arrays that the loop `softmax_sum` computes: the
+        largest z of each sample (z_max), and the sum of e^(z - z_max) without its largest term. For a layer without softmax,
+        the entry in "sums" is an empty tuple.
         """
         layers: dict[str, list] = {"x": [], "z": [], "a": [], "sums": []}
         for l, ((w, b), kind) in enumerate(zip(self.topology.views(self.parameters), self.topology.kinds, strict=True)):
@@ -234,8 +234,8 @@ class ReferenceEngine:
     def _logit(self, layers):
         """Returns u, for which sigmoid(u) = y_hat.
 
-        If the output layer has the activation function sigmoid, u is z. If the output layer has softmax, the loop
-        `softmax_logit` computes u.
+        If the output layer has the activation function sigmoid, the logit u is the layer's z. If the output layer has softmax,
+        the loop `softmax_logit` computes u.
         """
         z = layers["z"][-1]
         if self.topology.kinds[-1] == SIGMOID:
@@ -300,7 +300,7 @@ class ReferenceEngine:
     def _descend(self, rule: Rule, *rates: float) -> None:
         """Updates all parameters once by the update rule `rule`, from the gradients in `self.gradients`.
 
-        `rates` contains the learning rate eta of the step, and Adam's bias-corrected eta_t and epsilon_t.
+        `rates` is the tuple of the learning rate eta of the step, and Adam's bias-corrected eta_t and epsilon_t.
         """
         number, run = self.topology.dtype.type, self.loops.run
         if rule.clip_norm < np.inf:
@@ -319,7 +319,7 @@ class ReferenceEngine:
         run(loop, *map(number, constants), self.gradients, *moments, self.parameters)
 
     def _weights(self, flat) -> list:
-        """Returns w of every layer as a flat view into `flat`, which is a vector in the order of the parameters."""
+        """Returns, for each layer, a flat view of its w in `flat`, which is a vector in the order of the parameters."""
         return [w.reshape(-1) for w, _ in self.topology.views(flat)]
 
     def _empty(self, *shape):

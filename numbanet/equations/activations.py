@@ -186,8 +186,8 @@ def exp_difference(z, z_max):
 
     The CPU or GPU rounds z - z_max to a floating-point number d. The rounding error `lost` is at most half a unit in the last
     place (ulp) of d, which is too much to ignore if d is large. The algorithm TwoSum (Knuth, The Art of Computer Programming,
-    volume 2, 4.2.2) computes `lost` exactly. The result e^(z - z_max) is e^d * e^lost, and e^lost equals 1 + lost except for
-    rounding, because `lost` is tiny.
+    volume 2, 4.2.2) computes `lost` exactly. The result is e^(d + lost) = e^d * e^lost, and e^lost equals 1 + lost except for
+    rounding, because the rounding error `lost` is tiny.
     """
     zero, one, lowest = type(z)(0), type(z)(1), type(z)(-1000)
     difference = z - z_max
@@ -236,7 +236,7 @@ def softmax_sum_cuda(z, z_max, others):
 
 @njit_formula
 def softmax(power_j, others):
-    """Returns a_j = e^z_j / sum_k e^z_k, computed as e^(z_j - z_max) / (1 + others).
+    """Returns a_j = e^z_j / sum_k e^z_k, computed as power_j / (1 + others).
 
     The argument power_j is e^(z_j - z_max). The loop softmax_sum computes the argument `others`.
     """

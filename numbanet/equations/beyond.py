@@ -2,7 +2,7 @@
 
 The loops of the modules `activations` and `losses` compute the formulas of this module, too: for a network that uses one of the
 formulas, the engines put the formula into these loops (see `numbanet.engines.binding`). The loss of a batch of n samples is 1/n
-times the sum over the samples and outputs, as for MSE.
+times the sum of the loss terms of all samples and outputs, as for MSE.
 """
 
 import math
@@ -76,7 +76,7 @@ def gelu_tanh(z):
 def d_gelu_tanh(z):
     """Returns da/dz = s + z s (1 - s) du/dz, where u is `gelu_tanh_exponent(z)` and s = 1 / (1 + e^-u).
 
-    For |z| > 10^4, the term z s (1 - s) du/dz is 0.
+    For |z| > 10^4, the second term of this sum for da/dz is 0.
     """
     one, largest = type(z)(1), type(z)(1e4)
     bounded = largest if z > largest else (-largest if z < -largest else z)

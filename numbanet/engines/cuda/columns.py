@@ -9,8 +9,8 @@ from enum import IntEnum
 class Columns(IntEnum):
     """Base class of enumerations that name the columns of an integer array.
 
-    Members that are defined with `auto()` stand for the columns 0, 1, 2, ..., in the order of their definition. In kernels, a
-    member of a subclass is an integer constant.
+    Members that are defined with `auto()` stand for the columns 0, 1, 2, ..., in the order of their definition. In a kernel,
+    each member is compiled to its integer value, as a constant.
     """
 
     @staticmethod

@@ -34,8 +34,9 @@ def activation(workspace, span):
 def score(workspace, samples, position, span):
     """Computes the loss and the number of correct outputs (hits) of each sample in `span`.
 
-    The sample in memory row s is the sample with the row index samples.order[position + s]. The loss of a sample is multiplied
-    by the sample's weight, but not divided by n. The caller must have called `activation`, which fills the tables of z and a.
+    The index s in `span` stands for the sample with the row index samples.order[position + s]. The loss of a sample is
+    multiplied by the sample's weight, but not divided by n. The caller must have called `activation`, which fills the tables of
+    z and a.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     n_out, rows, order, weights = last.n_out, header.rows, samples.order, samples.weights

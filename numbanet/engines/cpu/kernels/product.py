@@ -46,7 +46,7 @@ call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.c
 
 @njit_merged
 def sample_rows(memory, header, panels, group, k):
-    """Returns the offsets of the MR elements in column k of a matrix that lie in the rows of group number `group`.
+    """Returns the offsets in memory of MR elements of a matrix: those in column k and in the rows of group number `group`.
 
     A group is MR successive rows (samples). The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
     """
@@ -59,7 +59,7 @@ def sample_rows(memory, header, panels, group, k):
 def input_column(memory, header, layer, i):
     """Returns the offset in memory of the column of x that holds a layer's input i.
 
-    Column n_in holds 1, the input of b; later columns hold 0.
+    For i = layer.n_in, the column holds ones, the input of b; for a larger i, it holds zeros.
     """
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     return layer.x + i // nr * header.rows * nr + i % nr if i < n_in else header.ones + i - n_in
@@ -81,7 +81,7 @@ def panels_of(memory, columns):
 
 @njit_merged
 def strips_of(tiles, groups):
-    """Returns the range of the strips that contain the tiles in the range `tiles`, as indices of the strips' first panels.
+    """Returns a `range` of panel indices: the first panel of each strip that contains tiles in the range `tiles`.
 
     A strip consists of STRIP panels (blocks of NR columns); the last strip may be a single panel. Each panel consists of
     `groups` groups of MR rows.
@@ -96,8 +96,8 @@ def groups_of(panel, width, tiles, groups, slab, rows):
     """Returns, as a `Span`, the groups (MR rows each) that this thread computes in one strip of panels and one slab of rows.
 
     The strip consists of `width` adjacent panels (blocks of NR columns), and begins with the panel whose index is `panel`. The
-    slab is a block of `rows` rows that begins with the group `slab`. `tiles` is the range of all tiles (MR rows x NR columns)
-    that this thread computes in the whole product.
+    slab is a block of `rows` successive rows; `slab` is the index of the group with which it begins. `tiles` is the range of
+    all tiles (MR rows x NR columns) that this thread computes in the whole product.
     """
     begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
     if width > 1:

@@ -61,9 +61,9 @@ def update_of(dtype: np.dtype) -> Callable:
     def update(memory, l, batch, eta, parameters):
         """Updates w_ij <- w_ij - eta sum_s delta_j x_i, and b_j <- b_j - eta sum_s delta_j, in this block's tile of layer l.
 
-        Reads the matrices X (n, rows) and DELTA (n, columns) in shared memory. Updates the matrix W (rows, columns) in shared
-        memory. If layer l is in the head (the small last layers), also writes the new weights to the vector `parameters` in
-        global memory, from which all blocks read the weights of the head.
+        The tile is the matrix W (rows, columns) in shared memory. Reads the matrices X (n, rows) and DELTA (n, columns) of the
+        batch's n samples, also in shared memory. If layer l is in the head (the small last layers), also writes the new weights
+        to the vector `parameters` in global memory, from which all blocks read the weights of the head.
         """
         x, n_out = place_of(memory, l, Matrix.X), field(memory, l, Layer.N_OUT)
         if l == 0:
@@ -86,10 +86,11 @@ def backward_of(dtype: np.dtype) -> Callable:
     def backward(memory, l, batch, epsilon, eta, parameters):
         """Computes this block's part of dL/da_i = sum_j w_ij delta_j: the terms of the columns j of its tile in layer l.
 
-        After computing the part of dL/da_i, the function updates the block's tile of w and b in layer l. If layer l + 1 is the
-        first layer of the head (the small last layers), also updates the block's tiles of the head. Reads delta of layer l from
-        FAR_DELTA of layer l in global memory, or computes it from the partial sums DL_DA_SUMS of layer l + 1. Writes the
-        block's partial sums of dL/da to DL_DA_SUMS of layer l in global memory.
+        After computing its part of dL/da_i, the block updates its tile of w and b in layer l. If layer l + 1 is the first layer
+        of the head (the small last layers), also updates the block's tiles of the head. If layer l + 1 is a spread layer, whose
+        sums all blocks compute together, computes delta of layer l from the partial sums DL_DA_SUMS of layer l + 1; otherwise,
+        copies delta from FAR_DELTA of layer l in global memory. Writes the block's partial sums of dL/da to DL_DA_SUMS of layer
+        l in global memory.
         """
         n_in = field(memory, l, Layer.N_IN)
         end = common(memory, Common.LAYERS) if l + 1 == common(memory, Common.SPREAD) else l + 1

@@ -85,7 +85,7 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
     GridPlan or None
         None if no plan fits the GPU, if blocks cannot wait for each other on the GPU, or if the network has more than
         MOST_LAYERS layers. The result is also None if a hidden layer has the activation function softmax, which needs all z of
-        a sample, or an activation function with a derivative that must be computed from z.
+        a sample, or if the derivative of a hidden layer's activation function must be computed from z.
     """
     needs_z = SOFTMAX in topology.kinds[:-1] or any(topology.keeps_z[:-1])
     if limits.grid_blocks == 0 or len(topology.kinds) > MOST_LAYERS or needs_z:

@@ -59,9 +59,9 @@ class Products:
     def update(self, rates: Any, x: Any, order: Any, delta: Any, wb: Any) -> None:
         """Computes w_ij <- w_ij - eta sum_s delta_j x_i, where x_i is x[order[s], i], and b_j <- b_j - eta sum_s delta_j.
 
-        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. Of the four
-        values, the kernel uses only eta. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n, n_out). Updates
-        wb, which has the shape (n_in + 1, n_out).
+        `rates` (4,) holds four values of the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. Of the
+        values in `rates`, the kernel uses only eta. Reads rates, x (N, n_in), order (n,) with int64 indices, and delta (n,
+        n_out). Updates wb, which has the shape (n_in + 1, n_out).
         """
         self._launch(Product.UPDATE.value, (rates,), (x, order, delta), wb, delta.shape[0])
 
@@ -76,8 +76,8 @@ class Products:
         """Launches the kernels that compute one of a layer's matrix products; `form` specifies the product.
 
         The tuple `operands` holds the arrays to multiply. The tuple `epilogue` holds the values that are needed to compute a
-        result from a complete sum, such as the activation function. The matrix `out` receives the results, one for each sum of
-        `depth` terms.
+        result from a complete sum, such as the activation function. Each sum has `depth` terms and gives one result, which the
+        kernels write to the matrix `out`.
         """
         rows, columns = out.shape
         chosen = plan_tiles(rows, columns, depth, self.multiprocessors, self.tiles)

@@ -4,12 +4,12 @@ In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and r
 left, and a column c of the operand right, is called a line of the operand. A panel is the part of an operand that is in shared
 memory at one time: several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread
 loads several elements of each panel (part of left or right). The offset of a thread's first element in a panel is called the
-thread's `origin`, which advances from panel to panel. From each element that a thread loads to the thread's next element, the
-line index grows by a constant, and k grows by another constant. Therefore, the distance from a thread's first element to its
-q-th element is the same in all panels; it is called the `place` of the q-th element.
+thread's `origin`, which advances from panel to panel. From one element of a thread to the thread's next element, the line index
+grows by `line_step`, and k grows by `k_step`; both steps are constants. Therefore, the distance from a thread's first element
+to its q-th element is the same in all panels; it is called the `place` of the q-th element.
 
-A thread that would read beyond the last line (row of left, column of right) reads another element of the matrix instead, and
-the kernel does not store the sum to which this element contributes.
+If an element lies beyond the last line (row of left, column of right), the thread uses another number in its place, and the
+kernel does not store the sums to which this number contributes.
 """
 
 from collections.abc import Callable
@@ -85,8 +85,8 @@ class Layout(NamedTuple):
         `deep` is True if the elements of a line (row r of left, or column c of right) are neighbours in memory. `deep` is False
         if the elements of different lines with the same k are neighbours in memory.
     access : callable
-        access(line_step, k_step) returns the `Access` for threads in which each loaded element is line_step lines and k_step
-        terms k after the element before.
+        access(line_step, k_step) returns the `Access` for threads that advance by line_step lines, and by k_step terms of the
+        sum, from each loaded element to the next.
     """
 
     deep: bool
@@ -135,7 +135,7 @@ def gathered(line_step: int, k_step: int) -> Access:
 
     @device_function
     def place(operand, q):
-        """Returns order[line], the row index of a sample in the array.
+        """Returns the row index, in the array, of the sample to which the thread's q-th element belongs.
 
         The kernel multiplies the row index by the row length at each load, because keeping the product would take two
         registers.
@@ -168,7 +168,7 @@ def wide(line_step: int, k_step: int) -> Access:
 
 
 def of_samples(line_step: int, k_step: int) -> Access:
-    """Returns the device functions that read x_i of sample order[k], where the inputs i are the rows of the left matrix.
+    """Returns the device functions that read left[i, k], which is the input x_i of the sample with the row index order[k].
 
     The elements of the left matrix's last row are 1, the constant input that is multiplied by b.
     """

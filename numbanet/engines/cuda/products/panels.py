@@ -27,19 +27,20 @@ class Loader(NamedTuple):
     ----------
     operand : callable
         operand(source, thread, first, lines, depth) returns the `Operand`, which describes the matrix for this thread. `source`
-        is the pair (array, order) of the flat matrix and the row indices of the samples.
+        is the pair (array, order): the matrix as a flat array, and the samples' row indices in the matrix.
     target : callable
         target(thread) returns the index in shared memory to which the thread copies its first element of the first panel.
     first : callable
-        first(operand, thread, k, head, panels, places) copies the first panel, which has `head` terms, beginning with term k.
-        The function `first` also writes the positions of the thread's elements, relative to the thread's first element, to the
-        array `places`. The function `first` returns the offset of the thread's first element in the next panel.
+        first(operand, thread, k, head, panels, places) copies the first panel, which consists of `head` terms of the sums,
+        from term k on. The function `first` also writes the positions of the thread's elements, relative to the thread's first
+        element, to the array `places`. The function `first` returns the offset of the thread's first element in the next panel.
     load : callable
         load(operand, origin, places, numbers) loads the thread's elements of a panel into the local array `numbers`. `origin`
         is the offset, in global memory, of the first element that the thread loads. The function `load` returns the offset of
         the thread's first element in the next panel.
     store : callable
-        store(numbers, panels, at) stores the loaded elements in shared memory, beginning at index `at`.
+        store(numbers, panels, at) copies the loaded elements from `numbers` to the array `panels` in shared memory, the first
+        of them to the index `at`.
     loads : int
         Number of elements that each thread loads from a panel.
     place_type : Numba type
