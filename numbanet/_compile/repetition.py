@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from numba import types
+from numba.core import registry
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import cpu_target
 
+# Typed as Any, because type checkers do not know the class of the attributes of `cpu_target`.
+_cpu: Any = registry.cpu_target
 _NUMBERS = types.Boolean, types.Integer, types.Float
 
 
@@ -20,7 +22,7 @@ def without_repetition() -> Iterator[None]:
     result type of each operation on numbers. Within the context, Numba infers the result type once for each operator and each
     combination of operand types. Other threads cannot compile while the context exists.
     """
-    typing, target = cpu_target.typing_context, cpu_target.target_context
+    typing, target = _cpu.typing_context, _cpu.target_context
     with global_compiler_lock:
         if "refresh" in vars(target):  # within another such context
             yield
@@ -50,7 +52,7 @@ def _if_registered(refresh: Callable[[], None]) -> Callable[[], None]:
 
 def _registered() -> list[int]:
     """Returns the lengths of the lists in all registries that Numba searches."""
-    registries = [*cpu_target.target_context._registries, *cpu_target.typing_context._registries]
+    registries = [*_cpu.target_context._registries, *_cpu.typing_context._registries]
     return [len(entries) for registry in registries for entries in vars(registry).values() if isinstance(entries, list)]
 
 
