@@ -20,7 +20,7 @@ SCRIPTS = ("format.js", "stages.js", "drawing.js", "panels.js", "walk.js")
 
 
 def write_step(path: Location, step: Step) -> None:
-    """Writes a page that shows each symbol of a training step, with its formula, its numbers and its loop.
+    """Writes a page that shows, for each symbol of a training step, its formula, its numbers and the loop that computes it.
 
     Parameters
     ----------
@@ -46,7 +46,9 @@ def _check(step: Step) -> None:
     """Raises ValueError if a page cannot show the step."""
     for name in (*(layer.activation for layer in step.layers), step.loss_name):
         if name not in {*ACTIVATIONS, *LOSSES}:
-            raise ValueError(f"a page cannot show {name!r}, which is not on the cheat sheet; save the trace with Trace.save")
+            raise ValueError(
+                f"a page cannot show {name!r}, a function that is not on the cheat sheet; save the trace with Trace.save"
+            )
     n, parameters = len(step.x), sum(layer.w.size + layer.b.size for layer in step.layers)
     count = n * (step.x.shape[1] + step.y.shape[1] + 6 * sum(step.sizes[1:])) + 3 * parameters
     if count > MOST_NUMBERS:
@@ -65,7 +67,7 @@ def _check(step: Step) -> None:
 
 
 def _content(step: Step) -> dict[str, Any]:
-    """Returns everything that the page shows, in the form that the page's script reads."""
+    """Returns the content of the page as a dict, which `_page` writes as JSON for the page's scripts."""
     terms, losses = values.loss_terms(step)
     stages = stages_of(step)
     names = {name for part in (stages, *stages["layers"]) for name in part.values() if isinstance(name, str)}

@@ -18,7 +18,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """The name, such as w^1 for the weights of layer 1."""
+        """The name of the array, such as w^1 for the weights of layer 1."""
         ...
 
     @property
@@ -41,7 +41,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
         The names of the columns. A column name of more than 28 letters is shortened, and the HTML attribute title contains the
         whole name.
     rows : iterable of sequences of str
-        The cells of each row. The first cell is the heading of the row.
+        The cells of each row; the first cell of a row is its heading.
     caption : str
         The caption, as HTML.
     texts : int
@@ -84,7 +84,10 @@ def entries(facts: Mapping[str, Any]) -> str:
 
 
 def matrices(parts: Iterable[str | Named]) -> str:
-    """Returns headings and arrays as HTML. The table of an array shows at most eight rows and eight columns of the array."""
+    """Returns `parts`, which are headings (str) and arrays (`Named`), as HTML.
+
+    The table of an array shows at most eight rows and eight columns of the array.
+    """
     found = [f'<div class="numbanet">{ROW}']
     for part in parts:
         if isinstance(part, str):
@@ -138,7 +141,7 @@ def _symbol(name: str) -> str:
 
 
 class Described(Protocol):
-    """The properties of a network that `layers` and `facts` describe; `Network` documents the properties."""
+    """The properties of a network that the functions `layers` and `facts` read; the class `Network` documents them."""
 
     sizes: Any
     activations: Any
@@ -164,6 +167,6 @@ def layers(network: Described) -> list[list[str]]:
 
 
 def facts(network: Described) -> str:
-    """Returns the number of parameters, the loss, the dtype, the kernels and the device in one line."""
+    """Returns the number of parameters, the loss, the dtype, the kernels ("fast" or "reference") and the device in one line."""
     count = sum((n_in + 1) * n_out for n_in, n_out in zip(network.sizes, network.sizes[1:], strict=False))
     return f"{count:,} parameters; loss {network.loss}, {network.dtype}, {network.kernels} kernels on {network.device}"

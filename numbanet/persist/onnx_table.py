@@ -61,7 +61,10 @@ class Graph:
         return self.node("Cast", [value], output, to=np.dtype(dtype))
 
     def renamed(self, names: dict[str, str]) -> "Graph":
-        """Returns a copy of the graph with renamed values; a value that already has one of the new names gets underscores."""
+        """Returns a copy of the graph, with tensors renamed as the dict `names` says.
+
+        If another tensor already has one of the new names, underscores are appended to its name.
+        """
         taken = set(names.values())
 
         def new(name: str) -> str:
@@ -148,7 +151,8 @@ def _standardised(
 ) -> str:
     """Adds nodes that encode adjacent columns of numbers and booleans.
 
-    The nodes fill in missing values, and then replace each value v by (v - mean) / scale. Returns the name of the output.
+    The nodes fill in missing values, and then replace each value v by (v - mean) / scale. Returns the name of the
+    result. `place` is the index of the first column, and `words` are the words for a missing value.
     """
     values = []
     for column, feature in zip(columns, features, strict=len(columns) > 1):
@@ -169,7 +173,10 @@ def _standardised(
 
 
 def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtype, words: frozenset[str]) -> str:
-    """Adds nodes that encode a column of strings one-hot; the encoding of an unknown string is NaN."""
+    """Adds nodes that encode a column of strings one-hot; the encoding of an unknown string is NaN.
+
+    `place` is the index of the column, and `words` are the words for a missing value.
+    """
     codes = {category: k for k, category in enumerate(feature.categories)}
     fill = None if feature.fill is None else codes[feature.fill]
     index = _looked_up(graph, column, codes | _missing(fill, codes, words), f"index of {column}", -1)
@@ -180,15 +187,15 @@ def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtyp
 
 
 def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    """Returns a dict that maps each word for a missing value, except the words in `codes`, to `fill`.
+    """Returns a dict that maps each of `words`, the words for a missing value, to the replacement `fill`.
 
-    If `fill` is None, the dict is empty.
+    The dict lacks the words that are keys of `codes`; if `fill` is None, the dict is empty.
     """
     return {} if fill is None else dict.fromkeys(sorted(words - codes.keys()), fill)
 
 
 def _looked_up(graph: Graph, column: str, codes: dict[str, Any], output: str, default: float) -> str:
-    """Adds a LabelEncoder that maps known strings to their codes (integers or floats), and all other strings to `default`."""
+    """Adds a LabelEncoder, which maps each key of `codes` to its code (integer or float), and other strings to `default`."""
     kind = "float" if isinstance(default, float) else "int64"
     attributes = {"keys_strings": list(codes), f"values_{kind}s": list(codes.values()), f"default_{kind}": default}
     return graph.node("LabelEncoder", [column], output, domain="ai.onnx.ml", **attributes)
@@ -203,7 +210,7 @@ def _known(graph: Graph, dtype: np.dtype) -> str:
 
 
 def _answers_of_quantity(graph: Graph, target: Quantity, known: str) -> None:
-    """Adds the output `answers` (N, 1), which contains the predictions in the units of the target column."""
+    """Adds the output `answers` (N, 1): predictions in the units of the target column, or NaN for rows with `known` False."""
     scale, mean = (graph.constant(f"y.{name}", getattr(target, name), np.float64) for name in ("scale", "mean"))
     scaled = graph.node("Mul", [graph.cast("y_hat", np.float64, "y"), scale], "y.scaled")
     value = graph.node("Add", [scaled, mean], "y.in_units")

@@ -11,7 +11,7 @@ from numbanet.files import Location, refuse_other_ending, replacing, suffix_of
 
 
 def write(target: Location, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes JSON if the name ends in .json, else NPZ; an NPZ file stores each value of `facts` as a JSON string."""
+    """Writes facts and arrays to `target`: as JSON if its name ends in .json, else as NPZ with each fact as a JSON string."""
     refuse_other_ending(target, (".json", ".npz"), "let the name end in .json or .npz")
     if suffix_of(target) == ".json":
         entries = [f" {json.dumps(name)}: {json.dumps(fact)}" for name, fact in facts.items()]

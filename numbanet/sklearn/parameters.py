@@ -105,10 +105,10 @@ class Parameters:
             raise ValueError(f"learning_rate_init={self.learning_rate_init!r} is too small for {dtype}: pass a larger one")
 
     def _optimizer(self, batch_size: int, mean_weight: float) -> optimizers.Optimizer:
-        """Returns the optimizer of the network that the parameter `solver` names.
+        """Returns the network's optimizer, which the parameter `solver` names.
 
-        The L2 penalty, `clip_norm` and `epsilon` are multiplied by `_gradient_scale`, because the network's gradient is
-        `_gradient_scale` times scikit-learn's gradient.
+        The method multiplies the L2 penalty, `clip_norm` and the `epsilon` of Adam by `_gradient_scale`, because the network's
+        gradient is `_gradient_scale` times scikit-learn's gradient.
         """
         scale = self._gradient_scale
         options: dict[str, Any] = {

@@ -100,7 +100,7 @@ class Numbers:
 
     @cached_property
     def strings(self) -> list[str | None]:
-        """The values as strings, with as many digits as their dtype holds, and None for each missing value."""
+        """The values as strings, with the digits that identify a number in the dtype of `array`, or None if missing."""
         values = self.array if self.array.dtype in (np.float16, np.float32) else self.array.tolist()
         written = [str(value).lower() if value is True or value is False else str(value) for value in values]
         return [None if missing else text for text, missing in zip(written, self.missing, strict=True)]
@@ -151,8 +151,8 @@ class Table:
         Sentences for the user about column names that `read` changed, and about columns without a name, which `read` left out
         or named by their position.
     whole : Table, optional
-        The table from which the rows of this table were taken. The property `values` of the table `whole` says which strings,
-        such as NA, are ordinary values.
+        The table from which the rows of this table were taken. If `whole` is given, its property `values` decides which
+        strings, such as NA, are ordinary values.
     shape : (int, int), optional
         The height and the width of the images whose pixels are the columns.
 
@@ -198,11 +198,11 @@ class Table:
 
     @cached_property
     def values(self) -> dict[str, frozenset[str]]:
-        """For each column of strings, by name, the words such as NA that are ordinary values there, and not missing values.
+        """Maps names of columns of strings to the words, such as NA, that are ordinary, not missing, values of the column.
 
-        A word such as NA is an ordinary value of a column of strings if the column contains no other word for a missing value,
-        and if no column of numbers or of booleans contains this word. If the user listed the words for a missing value, none
-        of them is an ordinary value.
+        A word such as NA is an ordinary value of a column of strings on two conditions: the column contains no other word for
+        a missing value, and no column of numbers or booleans contains this word. If the user listed the words for a missing
+        value, none of them is an ordinary value.
         """
         if self.whole is not None:
             return self.whole.values

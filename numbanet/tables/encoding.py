@@ -175,7 +175,7 @@ class Encoding:
             raise ValueError(f"{found}{hint}, with which the predictions would be compared{rename}")
 
     def complete(self, table: Table | Frame, *, target: bool = True) -> Table:
-        """Returns the table without the rows with a missing value that the encoding cannot replace.
+        """Returns the table without its incomplete rows: the rows with a missing value that the encoding cannot replace.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class Encoding:
         if (network.sizes[0], network.sizes[-1]) != ends:
             raise ValueError(
                 f"the table's encoding needs {ends[0]} inputs and {ends[1]} outputs, but the network's sizes are "
-                f"{list(network.sizes)}"
+                f"{list(network.sizes)}: use a network whose sizes begin with {ends[0]} and end with {ends[1]}"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -254,10 +254,13 @@ def refuse_empty(table: Table, names: Iterable[str]) -> None:
 
 
 def without(table: Table, missing: Iterable[NDArray[np.bool_]]) -> Table:
-    """Leaves out each row for which a boolean array (n,) in `missing` is True; raises ValueError if no row is left."""
+    """Leaves out each row for which any of the boolean arrays (n,) `missing` is True; raises ValueError if no row is left."""
     dropped = np.zeros(table.rows, bool)
     for rows in missing:
         dropped |= rows
     if dropped.all():
-        raise ValueError(f"{table.source}: a value is missing in every row, so that no row is left")
+        raise ValueError(
+            f"{table.source}: a value is missing in every row, so that no row is left; fill in values, or train with "
+            "impute='median' (--impute median)"
+        )
     return table.take(np.flatnonzero(~dropped)) if dropped.any() else table

@@ -70,7 +70,7 @@ class NotebookLine(NotebookOutput):
     encoding = "utf-8"
 
     def write(self, text: str) -> None:
-        """Shows the part of the text after the last carriage return, because a terminal, too, overwrites the text before it."""
+        """Shows only the text after the last carriage return; on a terminal, this text would overwrite the text before it."""
         self.replace(text.rstrip().rpartition("\r")[2])
 
     def flush(self) -> None:

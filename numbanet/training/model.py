@@ -80,7 +80,7 @@ class Model:
     def refuse_other_columns(self, x: Any, of: str = "") -> None:
         """Raises ValueError if x is a DataFrame whose columns are not, in this order, the inputs of the network.
 
-        `of` follows the name "x" in error messages, such as " of validation_data".
+        `of`, such as " of validation_data", is the text that error messages append to the name "x".
         """
         if self.table is not None and inputs.is_frame(x):
             raise ValueError(
@@ -90,12 +90,12 @@ class Model:
         inputs.refuse_other_columns(f"x{of}", x, self.columns)
 
     def checked(self, x: Any, y: Any, of: str = "", search: bool = True) -> Data:
-        """Checks the samples x and their targets y, and returns them as `Data`; see `Data.checked`."""
+        """Checks the samples x and their targets y, and returns them as `Data`; `Data.checked` documents `of` and `search`."""
         self.refuse_other_columns(x, of)
         return Data.checked(x, y, self.topology, self.device, of, search)
 
     def checked_for_training(self, x: Any, y: Any, of: str = "") -> Data:
-        """Checks samples as the method `checked` does, and stores the column names of the first DataFrame."""
+        """Checks samples as the method `checked` does; if no column names are stored, stores those of a DataFrame x."""
         data = self.checked(x, y, of)
         self.columns = self.columns or inputs.names_of(x)
         return data
@@ -111,7 +111,7 @@ class Model:
         self.step = snapshot.step
 
     def dropout_key(self) -> int:
-        """Draws the key of the random numbers for dropout in one pass over the samples; returns 0 if there is no dropout."""
+        """Draws the key (seed) of the random numbers for dropout in one pass over the samples; returns 0 without dropout."""
         return int(self.generator.integers(1 << 63)) if self.topology.dropout else 0
 
     def use(self, optimizer: Optimizer) -> None:
@@ -137,7 +137,7 @@ class Model:
         self.engine, self.device = engine, device
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the attributes for pickle and copy, with a snapshot in place of the engine, and without NumPy objects."""
+        """Returns the attributes for pickle and copy, without NumPy objects; the content of a `Snapshot` replaces `engine`."""
         state = vars(self).copy()
         del state["engine"]
         return state | {"generator": packed(self.generator), "snapshot": packed(tuple(self.snapshot()))}

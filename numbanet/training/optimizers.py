@@ -1,4 +1,4 @@
-"""Defines the optimizers: their names, their constants, and the update rules that they pass to engines."""
+"""Defines the optimizers: their names, their constants, and their update rules, which engines apply to the parameters."""
 
 import copy
 import functools
@@ -16,6 +16,8 @@ from numbanet.engines.rule import Rule
 @dataclass(frozen=True)
 class Optimizer:
     """Base class of all optimizers, with the constants that every optimizer has.
+
+    In the formulas of the subclasses, L is the loss, w a weight, b a bias, and eta the learning rate.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ class Optimizer:
             if (value := getattr(self, name, None)) is not None:
                 check(name, value, dtype)
         if dtype.type(momentum := getattr(self, "momentum", 0.0)) == 1:
-            raise ValueError(f"momentum must be less than 1 in {dtype}, not {momentum!r}")
+            raise ValueError(f"momentum must be less than 1, but {momentum!r} rounds to 1 in {dtype}: pass a smaller one")
 
     @property
     def moments(self) -> int:
@@ -61,7 +63,7 @@ class Optimizer:
         return rule.KINDS[self.kind].moments
 
     def rule(self) -> Rule:
-        """Returns the update rule and its constants as a `Rule`, which engines take as an argument."""
+        """Returns the update rule and its constants as a `Rule`, with which an engine updates the parameters."""
         return _rule(self, self.corrects_epsilon, self.decay_batch)
 
 
