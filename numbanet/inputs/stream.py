@@ -64,9 +64,10 @@ class Batches:
             yield self.check(*batch, *(None,) * (3 - len(batch)), f" of batch {number}")
 
     def skip(self, epochs: int) -> None:
-        """Skips the batches of the epochs that a checkpoint contains, so that training resumes with the next batch.
+        """Skips the batches of the first `epochs` epochs (those in a checkpoint), so that training resumes with the next batch.
 
-        No batch is skipped if the source is an iterator, or if each epoch iterates over the source from its beginning.
+        No batch is skipped if the source is an iterator, whose next batch is used, or if each epoch iterates over the source
+        from its beginning.
         """
         if self.steps_per_epoch is not None and not self.one_shot:
             for _ in self._raw(epochs * self.steps_per_epoch):

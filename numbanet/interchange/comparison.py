@@ -25,8 +25,8 @@ def check_reproduces(
         A function that returns the model's outputs for inputs (n, n_in). The outputs may be the network's predictions, its
         logits (z of the last layer) or, for a softmax, the logarithms of its predictions.
     rtol : float
-        The largest allowed difference between two outputs, relative to the largest logit. The inputs are random numbers of
-        several scales, and each scale has its own largest logit.
+        The largest allowed difference between two outputs, relative to the largest absolute value of the logits. The inputs
+        are random numbers of several scales, and this largest value is determined for each scale.
     remedy : str
         The last sentence of the error message, which says which models are supported.
     """
@@ -60,7 +60,8 @@ def _largest_gap(
 ) -> float:
     """Returns the largest difference between the outputs `y` and `expected`, divided by the tolerance.
 
-    The random inputs have several scales, and the outputs for each scale have their own tolerance.
+    For each scale of the random inputs, the tolerance is `rtol` times the largest absolute value of the logits or, if
+    `is_bounded` is True, at least `rtol`.
     """
     gaps = []
     for rows in np.split(np.arange(len(y)), len(SCALES)):

@@ -168,7 +168,10 @@ def _is_module(source: Any, name: str) -> bool:
 
 
 def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | None = None) -> list[Layer]:
-    """Appends the layers of an nn.Sequential, including nested nn.Sequentials, to the list `layers`, and returns the list."""
+    """Appends the layers of an nn.Sequential, including nested nn.Sequentials, to the list `layers`, and returns the list.
+
+    The names of the layers begin with `prefix`.
+    """
     layers = [] if layers is None else layers
     for position, module in enumerate(sequential):
         name, kind = f"{prefix}{position}", type(module).__name__
@@ -187,7 +190,7 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
 
 
 def _activation(name: str, kind: str, module: Any) -> tuple[str, float | None]:
-    """Returns numbanet's name for the activation of a module, and for leaky_relu the slope, else None."""
+    """Returns numbanet's name for the activation of a module, and the slope if this name is leaky_relu (otherwise None)."""
     if kind == "LeakyReLU":
         return leaky_relu(module.negative_slope)
     if kind == "GELU" and module.approximate == "tanh":
@@ -206,7 +209,7 @@ def _unwrapped(module: Any) -> Any:
 
 
 def _check_module(result: Network, module: Any) -> None:
-    """Raises ValueError if the module and the network compute different outputs; leaves the module unchanged."""
+    """Raises ValueError if `module` and the network `result` compute different outputs; leaves the module unchanged."""
     torch = sys.modules["torch"]
     parameter = next(module.parameters())
     dtype, device = str(parameter.dtype).removeprefix("torch."), parameter.device
@@ -264,7 +267,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns the function that reads the layers from an open file in the format of `path`, given the layers' names."""
+    """Returns the function that reads files in the format of `path`; it takes an open file and the layers' names or None."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors
@@ -290,7 +293,7 @@ def _pickled(file: BinaryIO, names: Sequence[str] | None) -> list[Layer]:
         )
     # With a stride of 0, a huge tensor may consist of repetitions of the few numbers in a small file.
     if sum(value.numel() * value.element_size() for value in state.values()) > most_bytes(file):
-        raise ValueError("the tensors of the file need far more memory than the file")
+        raise ValueError("the tensors of the file need far more memory than the file: save copies made by tensor.clone()")
     return _linear_layers(state, names)
 
 

@@ -20,7 +20,7 @@ def vectors_of(snapshot: Snapshot) -> dict[str, np.ndarray]:
 
 
 def restore(model: Model, description: Description, vectors: dict[str, np.ndarray]) -> None:
-    """Gives a model the state that was read from the file of a model with the same topology."""
+    """Gives a model the state in `description` and `vectors`, read from the file of a model with the same topology."""
     model.engine.write(vectors["parameters"])
     model.reset(description.optimizer)
     if description.step:

@@ -87,7 +87,7 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
 def _draw_curve(ax: Axes, history: History, name: str, title: str, colour: str) -> tuple[Line2D, str]:
     """Draws the finite values of a metric over the epochs, and returns the line and its name.
 
-    A value between two values that are not finite is drawn as a point, because no line leads to it. If the last value is not
+    A finite value without a finite neighbour is drawn as a point, because no line leads to it. If the last value is not
     finite, the returned name ends with this value, as in "loss, then nan".
     """
     values = np.array(history.history[name], float)
@@ -212,7 +212,7 @@ def _write_title(ax: Axes, title: str) -> None:
 
 
 def _name_classes(ax: Axes, classes: list[str], points: float, step: int = 1) -> None:
-    """Writes the name of every class, or of the first of each `step` classes, beside its row and below its column."""
+    """Writes the name of every `step`-th class, beginning with the first, beside its row and below its column."""
     beside, below = (
         [cut(name, points, min(NAME_SHARE * length, length - LEAST_SIDE)) for name in classes] for length in style.room(ax)
     )

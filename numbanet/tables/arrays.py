@@ -26,7 +26,7 @@ def read_images(path: str | os.PathLike[str], labels: str | os.PathLike[str] | N
 
 
 def _of_arrays(source: str, x: Any, name: str, y: NDArray[Any] | None) -> Table:
-    """Returns a table with the columns x[0], x[1], ... of an array x (n, ...), and with the targets y (n,), if any."""
+    """Returns a table with the columns x[0], x[1], ... of x (n, ...) and, if y (n,) is given, the target column `name`."""
     if x.ndim < 2 or not x.size:
         raise ValueError(f"{source}: x has shape {x.shape}, but must not be empty and must have two dimensions or more")
     if x[0].size > MOST_COLUMNS:

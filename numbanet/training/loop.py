@@ -80,9 +80,9 @@ class Training:
     best : ndarray or None
         With early stopping, the network's parameters after the best epoch, as one vector; None without early stopping.
     finite : Snapshot
-        The network's state after the last epoch with finite loss and parameters, and after the callbacks of that epoch.
+        The network's state after the last epoch with finite loss and parameters, including the changes by callbacks.
     ended : bool
-        True if training resumed from a checkpoint and if a callback had stopped training before the checkpoint was written.
+        True if training resumed from a checkpoint that was written after a callback had stopped training.
     callbacks_anywhere : bool
         Whether any process calls callbacks, which may change the parameters: this process or, in distributed training, rank 0.
     first_loss, last_loss : float or None
@@ -251,10 +251,10 @@ class Training:
         return self.model.generator.permutation(n) if self.settings.shuffle else np.arange(n)
 
     def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
-        """Takes a snapshot of the network's state after an epoch.
+        """Replaces the snapshot `finite` by the network's state after an epoch.
 
-        If the loss or a parameter is infinite or NaN, takes no snapshot, but restores the last one and raises
-        FloatingPointError.
+        If the loss or a parameter is infinite or NaN, restores the network's state from the previous snapshot instead, and
+        raises FloatingPointError.
         """
         after = self.model.snapshot()
         if not (np.isfinite(totals.loss) and inputs.first_not_finite(after.parameters) is None):
@@ -276,7 +276,7 @@ class Training:
             self.best, self.loss_of_best = self.finite.parameters, self.last_loss
 
     def _metrics(self, totals: Totals, weight: float) -> dict[str, float]:
-        """Returns the loss, the accuracy and the other metrics of an epoch, on the training data and on the validation data."""
+        """Returns the loss and metrics of an epoch on training and validation data; `totals`, `weight` come from `_train`."""
         topology = self.model.topology
         logs = loss_and_accuracy(totals, topology, weight)
         if isinstance(self.data, Data):
@@ -291,7 +291,7 @@ class Training:
         return logs
 
     def _measured(self, data: Data, partition: Partition) -> dict[str, float]:
-        """Returns the values of the metrics that were passed to `Network.fit`, computed over the samples of all processes."""
+        """Returns the values of the metrics passed to `Network.fit`, over the samples of all processes (see `Partition`)."""
         if not self.settings.metrics:
             return {}
         part, topology = partition.part(data), self.model.topology
@@ -308,7 +308,7 @@ class Training:
     def _upload(self) -> None:
         """Copies the samples to the engine's device, if its memory is large enough.
 
-        Batches from a function are copied later, one at a time.
+        If a function yields the batches, `_train` copies each batch just before training on it.
         """
         if isinstance(self.data, Data):
             self.data = self.data.uploaded(self.model.engine)
@@ -338,7 +338,7 @@ class Training:
             self.lines.end_by_interruption(message)
 
     def _warn(self, start: np.ndarray) -> None:
-        """Warns about problems of training that ended without an error, such as a loss that has grown."""
+        """Warns about problems that raised no error, such as a loss that has grown; `start` contains the initial parameters."""
         loss = self.last_loss if self.best is None else self.loss_of_best
         if any(getattr(callback, "keeps_best", False) for callback in self.settings.callbacks):
             loss = None  # `keeps_best` says that the callback will restore better parameters later
@@ -354,15 +354,20 @@ class Training:
                 checks.warn(message)
         if self.replaced:
             names = ", ".join(map(repr, sorted(self.replaced)))
-            checks.warn(f"a callback set {names} in logs, which fit measures itself: the history keeps the measured values")
+            checks.warn(
+                f"a callback set {names} in logs, but the history keeps the values that fit measured: use other names in logs"
+            )
         if self.stopping:
             name = self.stopping.progress.monitored.name
             if np.isnan(self.history.history.get(name, [])).all():
-                checks.warn(f"early_stopping had no effect: the metric {name!r} was missing or nan in every epoch")
+                checks.warn(
+                    f"early_stopping had no effect: the metric {name!r} was missing or nan in every epoch; "
+                    "monitor another metric"
+                )
 
 
 def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
-    """Trains on the samples of one `Pass`, without taking a snapshot first; returns the sums of losses and correct outputs."""
+    """Trains on the samples of `pass_` without copying the state first; returns the sums of losses and correct outputs."""
     before, totals = model.step, NO_TOTALS
     updates = pass_.epoch(eta, model.optimizer.rule(), before + 1, model.dropout_key())
     for totals in train_parts(model, pass_.data, updates):
@@ -374,13 +379,13 @@ def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
 
 
 def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
-    """Trains on the one or two parts of an epoch (see `Epoch.parts`); yields the sums of losses and correct outputs so far."""
+    """Trains on each part of an epoch (`Epoch.parts`: usually one); yields the sums of losses and correct outputs so far."""
     passes = [model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
     return passes[0] if len(passes) == 1 else _joined(passes)
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Runs the training passes one after the other; yields the sums of losses and correct outputs so far."""
+    """Trains on an epoch's parts by iterating over each of `passes`; yields the sums of losses and correct outputs so far."""
     before = NO_TOTALS
     for each in passes:
         last = NO_TOTALS

@@ -43,7 +43,7 @@ def measured_metrics(
     metrics : dict
         The metrics that were passed to `fit`, as functions by name.
     validation, scheduled : bool
-        Whether `fit` has validation data, and whether `fit` has a schedule.
+        Whether `fit` has validation data (`validation`) and a schedule (`scheduled`).
     others : bool
         Whether callbacks may add metrics that `fit` does not measure.
     """
@@ -92,14 +92,16 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
     Parameters
     ----------
     of : str
-        "early_stopping" or "schedule": the argument of `fit` that error messages name.
+        The argument of `fit` that the error messages name: "early_stopping" or "schedule".
     monitor : str or None
         The name of the metric. None means "val_loss" if there is validation data, else "loss".
     mode : {"min", "max"} or None
         Whether smaller or larger values are better. `mode` may be None only if numbanet knows whether smaller or larger values
         of the metric are better.
     min_delta : float
+        The improvement that a value must exceed to count as progress.
     measured : MeasuredMetrics
+        The metrics that `fit` measures.
 
     Raises
     ------

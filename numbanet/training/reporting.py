@@ -98,7 +98,7 @@ def _bar_class() -> Any:
         from tqdm.auto import tqdm
 
     class InterruptibleBar(tqdm):
-        """A bar that Python deletes without a message about missing attributes if Ctrl-C interrupts its constructor."""
+        """A bar that shows no AttributeError when Python deletes it after Ctrl-C interrupted its constructor."""
 
         is_widget = any(parent.__name__ == "tqdm_notebook" for parent in tqdm.__mro__)
 
@@ -220,8 +220,8 @@ def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
     """Returns the loss per sample of a network that predicts the same values for every sample.
 
     The predicted values are equal probabilities of all classes for the losses cce and bce, and 0 for mse and sse. For mse and
-    sse without y, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a loss that the
-    user wrote.
+    sse without the targets `y`, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a
+    loss that the user wrote.
     """
     n_out = topology.sizes[-1]
     if topology.own_loss:
