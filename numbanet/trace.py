@@ -101,9 +101,9 @@ class Trace:
     def page(self, path: Location, *, learning_rate: float = 0.01) -> None:
         """Writes an HTML page in which a reader walks through the training step, from symbol to symbol.
 
-        For each symbol, the page shows the formula of the sheet, the formula with its numbers, the neuron in a drawing of the
-        network, and the loop of `numbanet.equations` that computes the symbol. The last parts of the page show the weights and
-        biases before and after an update by gradient descent, w - eta dL/dw. The page is a single file, works without an
+        For each symbol, the page shows the formula of the cheat sheet, the formula with its numbers, the neuron in a drawing of
+        the network, and the loop of `numbanet.equations` that computes the symbol. The last parts of the page show the weights
+        and biases before and after an update by gradient descent, w - eta dL/dw. The page is a single file, works without an
         Internet connection, and needs a browser from 2023 or later.
 
         Parameters
@@ -157,7 +157,7 @@ class Trace:
 
 
 def _lines(part: str | Block) -> Iterator[str]:
-    """Yields the lines of a heading or of an array."""
+    """Yields the lines of text of one part of the printed trace, a heading or an array."""
     if isinstance(part, str):
         yield part
         return

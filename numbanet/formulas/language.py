@@ -3,10 +3,10 @@
 A formula is a function of numbers: arithmetic, comparisons, `if`, assignments, and calls of functions of the module math, of
 abs, min and max, and of other formulas.
 
-- A constant such as 1 becomes type(z)(1), with the formula's first parameter z, because Numba would convert float32 to float64
-  at a bare constant 1 or 0.5.
-- A global variable, a variable of an enclosing function, or a parameter of `constants` is replaced with the value that it has
-  during the translation.
+- A constant such as 1 becomes type(z)(1), in which z is the formula's first parameter, because Numba would compute an operation
+  of a float32 and a bare 1 or 0.5 in float64.
+- A global variable, a variable of an enclosing function, or a parameter that is a constant (see `translated`) is replaced with
+  the value that it has during the translation.
 - A function of the module math is replaced with a function of `numbanet.formulas.functions`.
 - Code that a formula cannot contain is refused, with an error that names the line and the reason. Because loops and recursion
   are refused, a formula ends after a known number of operations.
@@ -55,9 +55,9 @@ def translated(
     function : function
         The function that the user wrote.
     arguments : list of str
-        The meanings of the formula's parameters, such as ["z", "a"].
+        The meanings of the formula's first parameters, such as ["z", "a"].
     constants : list of float
-        The values of the parameters that follow the parameters in `arguments`.
+        The values of the formula's remaining parameters, which are constants.
     compiler : callable
         Compiles the formulas that the formula calls.
 
@@ -98,7 +98,7 @@ class _Library:
         return Translation(namespace[tree.name], "\n\n".join(self.texts), reads)
 
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
-        """Returns the name by which translated code calls a user's function, which is compiled when it is first named."""
+        """Returns the name by which translated code calls a user's function; compiles the function at the first request."""
         if function in self.open:
             raise caller.error(f"{function.__name__} calls itself; a formula must not call itself", node)
         if function not in self.names:
@@ -163,7 +163,7 @@ class _Translator(Expressions):
         if known.get(name, value.is_truth) != value.is_truth:
             self.refuse(f"the variable {name} is first a number and then a truth value, or the reverse; use two names", node)
         if name in self.outside and name not in self.parameters and name in self.source.parameters:
-            self.refuse(f"the formula changes {name}, which is a constant", node)
+            self.refuse(f"the formula changes {name}, which is a constant; use another name", node)
         assignment = ast.Assign([ast.Name(name, ast.Store())], value.node)
         return [ast.copy_location(assignment, node)], known | {name: value.is_truth}
 

@@ -80,7 +80,7 @@ def source_of(function: Callable) -> Source:
     Raises
     ------
     ValueError
-        The source code cannot be found, has changed since the function was defined, or has decorators or special parameters.
+        The source code cannot be found or has changed since the function was defined, or a parameter is not a plain name.
     """
     name, code = function.__name__, function.__code__
     hint = "write the function into a file or into a cell of a notebook"

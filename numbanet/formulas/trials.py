@@ -50,7 +50,7 @@ class Slope(NamedTuple):
     """The user's derivative at a point, and the slope of the user's function at this point, from central differences.
 
     `found` is the value of the user's derivative for `arguments`. `expected` is the slope from central differences, and `noise`
-    is the largest rounding error of this slope.
+    is the rounding error that this slope may have.
     """
 
     point: Point
@@ -109,8 +109,8 @@ def slopes(function: Callable, derivative: Tried, points: Iterable[Point], argum
 def check_slopes(derivative: Tried, found: Sequence[Slope], mistakes: Mapping[str, Callable[..., float]]) -> None:
     """Raises ValueError if the derivative is wrong; the message names a point, both numbers and the likely mistake.
 
-    `mistakes` maps a sentence about each known mistake to a function that corrects the mistake: if the user made this mistake,
-    the function returns the right derivative.
+    `mistakes` maps a sentence about each known mistake to a function of the derivative's arguments. If the user made this
+    mistake, the function returns the right derivative.
     """
     wrong = [slope for slope in found if not slope.agrees(slope.found)]
     if wrong:

@@ -113,13 +113,13 @@ def finite(name: str, array: Any, dtype: np.dtype, given: Any = None) -> Any:
         A NumPy array is converted to `dtype`. A GPU array is not converted, and must have the dtype `dtype` already.
     dtype : numpy.dtype
     given : object, optional
-        The argument of the user from which `array` was made: samples, targets or sample weights. With `given`, the error
-        message says what to do about missing values and, if `given` is a DataFrame, names the column of the invalid value.
+        The user's argument from which `array` was made: samples, targets or sample weights. With `given`, the error message
+        says what to do about missing values and, if `given` is a DataFrame, names the column of the invalid value.
 
     Returns
     -------
     ndarray or GPU array
-        A read-only NumPy array, if `array` is a NumPy array. A GPU array is returned as it is.
+        For a NumPy array, a read-only NumPy array; for a GPU array, the same array.
 
     Raises
     ------
@@ -185,8 +185,9 @@ def searched(compute: Callable[[], Result], x: Any, given: Any) -> Result:
     ----------
     compute : callable
     x : array (n, n_in)
-        The samples, as `samples` returned them for the object `given`.
+        The samples, as `samples` returned them.
     given : object
+        The user's argument that `samples` converted to x.
 
     Raises
     ------

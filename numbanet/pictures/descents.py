@@ -45,9 +45,9 @@ def _tangents(
     slope: Callable[[float], float],
     x_label: str = "$w,b$",
 ) -> Curve:
-    """Returns a curve of three pieces, which has the name `name`: short tangents to the loss curve at three points.
+    """Returns a curve with the name `name`: three short tangents to the curve of `loss`, whose derivative is `slope`.
 
-    `note` describes the example.
+    `variable` is the symbol of the loss's argument, and `note` describes the example.
     """
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
@@ -110,7 +110,7 @@ def _path(eta: float, constants: str, step: Callable[[int, NDArray[np.float64], 
     """Returns the curve of the loss over w, with one point at the start and one after each update.
 
     The function step(t, gradients, w) performs the update with the number t, counted from 1, with the learning rate eta. The
-    string `constants` describes the constants of the update rule other than eta.
+    string `constants` is the end of the curve's note, such as the value of mu.
     """
     w, path = np.array([START]), [START]
     for t in range(1, STEPS + 1):

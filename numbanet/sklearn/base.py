@@ -142,7 +142,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Converts y to targets of the network; if `known` is False, also sets the numbers of outputs and classes."""
+        """Converts y to targets of the network; also sets the numbers of outputs and classes, unless they are known."""
 
     @abstractmethod
     def _check_resumable(self, y: NDArray[Any]) -> None:
@@ -220,7 +220,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         whole: bool,
         known: dict[str, Any],
     ) -> tuple[Any, NDArray[Any], NDArray[Any] | None, Validation | None]:
-        """Checks all arguments and creates the network. Returns the first four arguments of `_train`."""
+        """Checks all arguments, and creates the network; returns X, targets, weights and validation for `_train`."""
         self._check_parameters()
         dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
         X, y = validate_data(

@@ -41,7 +41,7 @@ def kind_of(table: Table, name: str, of_target: bool = False) -> type[Numeric] |
     ------
     ValueError
         The column is empty, mixes numbers with a few strings, or contains dates, names (too many distinct strings), or numbers
-        that do not have the table's spelling.
+        in a spelling (such as a decimal comma) other than `table.spelling`.
     """
     column = table.column(name)
     refuse_empty(table, [name])

@@ -40,8 +40,9 @@ def learn(
     are true or false, and categorical otherwise. `learn` raises ValueError if a column mixes numbers with a few strings,
     contains dates, contains numbers in a spelling that the arguments of `read` do not describe, or has a different string in
     nearly every row. Numbers are standardised, and categories are encoded one-hot. Categories and classes that are numbers are
-    compared as numbers, so that 1 and 1.0 are the same class; True and TRUE are the same class, too. `Table.values` says when a
-    string such as NA is a category and not a missing value. The function `notes` describes the choices that `learn` made.
+    compared as numbers, so that 1 and 1.0 are the same class; True and TRUE are the same class, too. The property
+    `Table.values` decides which strings, such as NA, are categories and not missing values. The function `notes` describes the
+    choices that `learn` made.
 
     Parameters
     ----------

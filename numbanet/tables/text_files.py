@@ -120,7 +120,7 @@ def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) 
 
 
 def _sniffed(text: str, decimal: str) -> str:
-    """Returns the separator that divides the first rows into equally many cells, and into as many cells as possible."""
+    """Returns the separator that gives the first rows equally many cells; of several such separators, the one with most."""
 
     def columns(separator: str) -> tuple[bool, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
@@ -239,9 +239,9 @@ class Records:
         """Returns the columns by name, and adds notes about the columns without a name.
 
         An empty column without a name is left out, because it results from lines that end with a separator. The first column is
-        also left out if it has no name and numbers the rows, as a pandas index does. A first column with the name
-        `PANDAS_INDEX` that numbers the rows is left out, too. A column without a name that is not left out gets a name from its
-        position.
+        also left out if it has no name and numbers the rows, as a pandas index does. A first column that numbers the rows and
+        has the name "Unnamed: 0", which pandas gives, is left out, too. A column without a name that is not left out gets a
+        name from its position.
         """
         columns: dict[str, list[str | None]] = {}
         for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):
