@@ -313,6 +313,12 @@ def test_the_error_term_of_a_hidden_neuron_names_its_layers(opened):
     assert symbols == "=(w(2)21δ(2)1+w(2)22δ(2)2)·da(1)2/dz(1)2"
 
 
+def boxes_of(page, selector):
+    """Returns the bounding boxes of all elements with the CSS selector `selector`, in one call of the browser."""
+    script = "selector => [...document.querySelectorAll(selector)].map(element => element.getBoundingClientRect().toJSON())"
+    return page.evaluate(script, selector)
+
+
 @each("width", [360, 390, 640])
 def test_on_a_phone_a_network_is_visible_as_a_whole(width, opened):
     page = opened(traced("mse-tanh", 3), viewport={"width": width, "height": 800})
@@ -321,11 +327,11 @@ def test_on_a_phone_a_network_is_visible_as_a_whole(width, opened):
     section = page.locator(".scroll").bounding_box()
     for number in page.evaluate("stages.map((_, number) => number)")[::4]:
         assert not page.evaluate(f"(go({number}), collect())")["outside"]
-        boxes = [text.bounding_box() for text in page.locator("#net text").all() if text.text_content()]
+        boxes = boxes_of(page, "#net text:not(:empty)")
         assert min(box["x"] for box in boxes) >= section["x"] and max(box["height"] for box in boxes) >= 12
         assert max(box["x"] + box["width"] for box in boxes) <= section["x"] + section["width"] + 0.5
-        circles = [circle.bounding_box() for circle in page.locator(".node:not(.one) .body").all()]
-        for box in [label.bounding_box() for label in page.locator("#net .label").all()]:
+        circles = boxes_of(page, ".node:not(.one) .body")
+        for box in boxes_of(page, "#net .label"):
             level = [
                 circle for circle in circles if abs(circle["y"] + circle["height"] / 2 - box["y"] - box["height"] / 2) < 12
             ]
