@@ -1,7 +1,7 @@
 """Functions that check one argument.
 
-A function such as `integer` returns the value of a valid argument as a Python type, and raises an error that names the argument
-if the argument is invalid.
+If the argument is valid, a function such as `integer` returns its value as a Python type, such as int. If the argument is
+invalid, the function raises an error that names the argument.
 """
 
 import difflib
@@ -131,7 +131,7 @@ def takes(name: str, function: Any, *arguments: str) -> None:
     function : callable
         The function to check. If the signature of the function is unknown, as for some compiled functions, nothing is checked.
     *arguments : str
-        The names of the arguments in the error message.
+        The names of the positional arguments, which the error message lists.
     """
     try:
         signature = inspect.signature(function)

@@ -144,7 +144,7 @@ class MPICommunicator:
     def barrier(self) -> None:
         """Waits until all processes have called this method.
 
-        A process that has waited for a while leaves its CPU core to other processes.
+        A process that has waited for AWAKE_SECONDS sleeps between two polls, so that other processes can use its CPU core.
         """
         request, start = self._all.Ibarrier(), time.monotonic()  # MPI's `Barrier` would occupy a core however long it waits
         while not request.Test():
@@ -158,9 +158,9 @@ class MPICommunicator:
         self._all.Abort(status)
 
     def _exchange(self, flat: Any, call: Callable[[Any], Any]) -> None:
-        """Calls an MPI function with `flat`.
+        """Calls `call`, an MPI function, with `flat`.
 
-        If `flat` is in GPU memory that MPI cannot access, the function gets a copy of `flat`.
+        If `flat` is in GPU memory that MPI cannot access, `call` gets a copy in host memory, which is then copied back.
         """
         if isinstance(flat, np.ndarray):
             call(flat)

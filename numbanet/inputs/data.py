@@ -24,7 +24,7 @@ class Data(NamedTuple):
     weights : ndarray (n,), optional
         Sample weights, always in host memory; None if every sample has the weight 1. The methods `weighted` and
         `weighted_by_class` return sample weights in float64. The methods `scaled` and `as_given` convert sample weights to the
-        network's dtype, which the engines require.
+        network's dtype, which the engines (the classes that compute on a device) require.
     """
 
     x: Any
@@ -33,7 +33,7 @@ class Data(NamedTuple):
 
     @classmethod
     def checked(cls, x: ArrayLike, y: ArrayLike, topology: Topology, device: str, of: str = "", search: bool = True) -> "Data":
-        """Checks x and y, and returns them as `Data` in the form that the device's engines take.
+        """Checks x and y, and returns them as `Data` in the form that computations on the device take.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Data(NamedTuple):
         return float(self.n if self.weights is None else self.weights.sum(dtype=np.float64))
 
     def rows(self, rows: slice) -> "Data":
-        """Returns the samples whose rows are in the slice `rows`. The arrays are views, not copies."""
+        """Returns the samples in the slice `rows`, with views, not copies, of the arrays x, y and weights."""
         return Data(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
     def split(self, fraction: float) -> tuple["Data", "Data"]:
@@ -98,7 +98,7 @@ class Data(NamedTuple):
         ------
         ValueError, TypeError
             sample_weight does not contain one number per sample; or a weight is negative, is not finite, or is so small or
-            large that products with it would underflow or overflow.
+            large that `inputs.weights.refuse_extremes` raises ValueError.
         """
         if sample_weight is None:
             return self
@@ -116,8 +116,9 @@ class Data(NamedTuple):
         loss : str
             The network's loss, which determines how y encodes classes.
         add_up : callable, optional
-            Required if each process holds different samples. `add_up` receives an array with the number of this process's
-            samples in each class, and replaces the array, in place, with the sum of the arrays of all processes.
+            Function that adds up the class counts of all processes; required if each process holds different samples. It
+            receives an array with the number of this process's samples in each class, and replaces the array, in place, with
+            the sum of the arrays of all processes.
 
         Raises
         ------
@@ -138,7 +139,7 @@ class Data(NamedTuple):
         Raises
         ------
         ValueError
-            A sample weight is so small or large that products with it would underflow or overflow in the network's dtype.
+            A sample weight is so small or large that `inputs.weights.refuse_extremes` refuses it for the network's dtype.
         """
         if self.weights is None:
             return self
@@ -146,7 +147,7 @@ class Data(NamedTuple):
         return self._replace(weights=self.weights.astype(self.y.dtype))
 
     def to_evaluate(self) -> "Data":
-        """Returns the samples with unscaled sample weights, from which an evaluation computes weighted means.
+        """Returns the samples with the weights of `as_given`, with which an evaluation computes weighted means.
 
         Raises
         ------
@@ -188,5 +189,5 @@ class Data(NamedTuple):
         return self._replace(y=arrays.module_of(self.y).smoothed(self.y, amount, indifferent))
 
     def uploaded(self, engine: Engine) -> "Data":
-        """Returns the samples with x and y copied to the engine's device, if x and y fit into the device's memory."""
+        """Returns the samples with x and y on the engine's device; an array that does not fit into its memory is not copied."""
         return Data(engine.upload(self.x), engine.upload(self.y), self.weights)

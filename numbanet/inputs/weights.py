@@ -124,7 +124,7 @@ def countable_beforehand(class_weight: Any, loss: str, n_out: int) -> None:
 
 
 def refuse_extremes(weights: np.ndarray, dtype: np.dtype, name: Callable[[int], str]) -> None:
-    """Raises ValueError if a sample weight other than 0 is so small or large that products with it could under- or overflow.
+    """Raises ValueError if a sample weight other than 0 is so small or large that its square could under- or overflow.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ def _resolve_log_softmax(layers: list[Layer], loss: str | Loss) -> None:
             if layer is not layers[-1] or loss != "cce":
                 raise ValueError(
                     f"layer {layer.name} has the activation log_softmax, which is supported only in the last layer and with "
-                    "loss 'cce': the network then has the activation softmax, and the same loss and gradients"
+                    "loss 'cce': the network then uses softmax instead, which leaves the loss and gradients the same"
                 )
             layer.activation = "softmax"
 
@@ -121,7 +121,7 @@ def _check_shapes(layers: list[Layer]) -> None:
             if array.dtype.kind != "f":
                 raise ValueError(
                     f"layer {layer.name} has weights of dtype {array.dtype}; quantised weights are not supported: pass the "
-                    "model from before its quantisation, with weights of a float dtype"
+                    "model as it was before quantisation, with weights of a float dtype"
                 )
         if layer.w.ndim != 2:
             raise ValueError(

@@ -49,7 +49,7 @@ def container(target: Location) -> ModuleType:
 
 
 def save(target: Location, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes a network's description, parameters and moments to a file object, or to a path; an existing file is replaced."""
+    """Writes a network's description, parameters and optimizer moments to a file object or path; replaces an existing file."""
     write = container(target).write
     # The format safetensors has no byte order, and the package safetensors writes wrong values for arrays that are not
     # contiguous.
@@ -69,7 +69,7 @@ def export(target: Location, description: Description, parameters: NDArray[Any])
 
 
 def load(source: Location, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads a network's description, parameters and moments from an NPZ or safetensors file, which may have any name.
+    """Reads a network's description, parameters and optimizer moments from an NPZ or safetensors file with any name.
 
     `own` contains the formulas that users wrote and that the network may use.
 

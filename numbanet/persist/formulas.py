@@ -24,13 +24,13 @@ def checked(formulas: Any) -> tuple[Activation | Loss, ...]:
 
 
 def entries(formulas: Iterable[Activation | Loss]) -> list[dict[str, str]]:
-    """Returns a JSON-serializable dict for each formula that is not built in: its kind, its name and its digest."""
+    """Returns a JSON-serializable dict for each formula that is not built in: its kind, its name and its SHA-256 digest."""
     own = [formula for formula in formulas if not formula.is_built_in]
     return [{"kind": _kind(formula), "name": formula.name, "sha256": formula.digest} for formula in own]
 
 
 def in_place_of_names(description: Mapping[str, Any], own: Iterable[Activation | Loss]) -> dict[str, Any]:
-    """Returns the activations and the loss of a description, with formulas from `own` in place of their names.
+    """Returns a description's activations and loss; a formula from `own` replaces the name of each formula that a user wrote.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def _entry(entry: dict[str, str]) -> tuple[str, str, str]:
 
 
 def _found(kind: str, name: str, digest: str, own: Iterable[Activation | Loss]) -> Activation | Loss:
-    """Returns the formula with the given kind, name and digest."""
+    """Returns the formula in `own` with this kind, name and digest; raises NeedsMoreError if `own` does not contain it."""
     same_name = [formula for formula in own if isinstance(formula, CLASSES[kind]) and formula.name == name]
     for formula in same_name:
         if formula.digest == digest:

@@ -71,14 +71,14 @@ def worst(found: Predictions, samples: Samples, importances: Importances) -> str
 
 
 def _title(found: Predictions, place: str, cells: Sequence[str]) -> str:
-    """Returns the title of an image: the place of the sample, its target and, if it is short, the prediction."""
+    """Returns the title of an image: the sample's line or number, its target and, except for multilabel targets, prediction."""
     kind = "" if isinstance(found, LabelPredictions) else "true "
     title = f"{place} {cells[0]}: {kind}{pages.shortened(cells[1])}"
     return title if kind == "" else f"{title},\npredicted {pages.shortened(cells[2])}"
 
 
 def _errors(found: Predictions, rows: list[int]) -> tuple[list[str], list[list[str]]]:
-    """Returns the titles and the cells of the columns that compare targets and predictions, for the given samples."""
+    """Returns the titles and the cells of the columns that compare targets and predictions, for the samples `rows`."""
     if isinstance(found, NumberPredictions):
         names, several = found.names[:MOST_OUTPUTS], len(found.names) > 1
         head = [f"{word} {name}" if several else word for name in names for word in ("true", "predicted", "residual")]

@@ -27,7 +27,7 @@ def split(
     fraction : float
         Fraction of the rows to hold out, in [0, 1).
     task : str, optional
-        "classification" or "regression". By default, the function infers the task as `learn` does.
+        "classification" or "regression". By default, the task is inferred from the target column.
     seed : int
         Seed of the random split.
 
