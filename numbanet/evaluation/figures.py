@@ -61,7 +61,7 @@ def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterabl
 
 
 def line(values: dict[str, float], unit: str | None = None) -> str:
-    """Returns the values as one line that ends with the loss and, for a regression target, the unit."""
+    """Returns the metric values as one line, with the loss, if any, last, and `unit`, if given, after all values."""
     ordered = sorted(values, key=lambda name: name == "loss")
     text = ", ".join(f"{name} {figure(name, values[name], unit)}" for name in ordered)
     return f"{text}, in units of {unit!r}" if unit else text

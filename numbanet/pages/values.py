@@ -1,4 +1,4 @@
-"""The values of a training step that a trace does not contain, computed from the trace by the loops of the sheet."""
+"""The values of a training step that a trace does not contain, computed by the functions of `numbanet.equations`."""
 
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ class Layer(NamedTuple):
 
     @property
     def kind(self) -> int:
-        """The integer constant of the activation, which the loops take as an argument."""
+        """The integer constant by which the functions of `numbanet.equations` select the activation."""
         return ACTIVATIONS[self.activation]
 
     @property
@@ -55,7 +55,7 @@ class Step(NamedTuple):
 
     @property
     def loss_kind(self) -> int:
-        """The integer constant of the loss, which the loops take as an argument."""
+        """The integer constant by which the functions of `numbanet.equations` select the loss."""
         return LOSSES[self.loss_name]
 
     @property
@@ -67,7 +67,7 @@ class Step(NamedTuple):
 def loss_terms(step: Step) -> tuple[Array, Array]:
     """Returns the terms of the loss, of shape (n, n_out), and the loss of each sample, of shape (n,).
 
-    Each term is the loss that the loop computes for a sample with a single output. Unless the loss is sse, the terms and the
+    A term is the loss that `numbanet.equations` computes for one output alone. Unless the loss is sse, the terms and the
     samples' losses are divided by the number n of samples.
     """
     n_out = step.y.shape[1]
@@ -76,7 +76,7 @@ def loss_terms(step: Step) -> tuple[Array, Array]:
 
 
 def _losses(step: Step, y: Array, parts: int) -> Array:
-    """Returns the loss of each row of y; `parts` is the number of rows into which each sample is divided."""
+    """Returns the loss of each row of y, which holds each sample as `parts` rows: 1, or n_out rows of one output each."""
     last, losses = step.layers[-1], np.empty(len(y), step.y.dtype)
     n = y.dtype.type(len(step.y))
     z, a = last.z.reshape(y.shape), last.a.reshape(y.shape)

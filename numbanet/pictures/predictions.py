@@ -246,7 +246,7 @@ def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "
     height, width = image_shape(shape)
     values = inputs.real_array("drops", drops).astype(np.float64)
     if values.shape != (height * width,) or not np.isfinite(values).any():
-        raise ValueError(f"drops must have shape ({height * width},) and contain a number, not {values.shape}")
+        raise ValueError(f"drops must have shape ({height * width},) and contain a finite number, but has shape {values.shape}")
     ax = style.axes(ax, (4.8, 0.6 + 3.8 * height / width))
     theme = style.theme(ax)
     limit = float(np.nanmax(np.abs(values))) or 1.0
