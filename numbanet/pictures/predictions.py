@@ -245,8 +245,10 @@ def importance_image(drops: ArrayLike, shape: tuple[int, int], *, score: str = "
     """
     height, width = image_shape(shape)
     values = inputs.real_array("drops", drops).astype(np.float64)
-    if values.shape != (height * width,) or not np.isfinite(values).any():
-        raise ValueError(f"drops must have shape ({height * width},) and contain a finite number, but has shape {values.shape}")
+    if values.shape != (height * width,):
+        raise ValueError(f"drops must have shape ({height * width},), with one number per pixel, but has shape {values.shape}")
+    if np.isinf(values).any() or np.isnan(values).all():
+        raise ValueError("drops must be finite for at least one pixel, and nan for each pixel that was not measured")
     ax = style.axes(ax, (4.8, 0.6 + 3.8 * height / width))
     theme = style.theme(ax)
     limit = float(np.nanmax(np.abs(values))) or 1.0
