@@ -219,7 +219,7 @@ def cce_loss_cuda(n, y, z, z_max, others, loss_of_sample):
         loss_of_sample[s] = loss_s
 
 
-# Sample weights: L = 1/n sum_s weight_s L_s over the n samples of a batch, where L_s is the loss of sample s
+# Sample weights: L = sum_s weight_s L_s, where L_s is the part of L that sample s contributes, including the factor 1/n
 
 
 @njit
