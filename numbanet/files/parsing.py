@@ -86,7 +86,8 @@ def opened_archive(file: BinaryIO) -> zipfile.ZipFile:
     claimed = sum(member.file_size for member in archive.infolist())
     if claimed > (most := most_bytes(file)):
         raise ValueError(
-            f"the members of the archive claim {claimed} bytes, but at most {most} are allowed: write them without compression"
+            f"the members of the archive would inflate to {claimed} bytes, but at most {most} are allowed: write them without "
+            "compression"
         )
     for member in archive.infolist():
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -58,17 +58,17 @@ class Formula:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Returns what pickle stores: the digest, and the arguments, among them the user's functions by their names."""
+        """Returns a function and its arguments, with which pickle makes the formula again; pickle stores functions by name."""
         return self._pickled
 
 
 def of_user(kind: type[Formula], digest: str, *arguments: Any, **named: Any) -> dict[str, Any]:
-    """Returns the attributes of a formula that a user made by calling the class `kind` with the given arguments."""
+    """Returns the attributes of `Formula`, except the name, for a formula that a user made as kind(*arguments, **named)."""
     return {"digest": digest, "is_built_in": False, "_pickled": (_unpickled, (kind, digest, arguments, named))}
 
 
 def _unpickled(kind: Callable[..., Formula], digest: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Formula:
-    """Makes a formula from its pickled state; raises ValueError if the user's functions have changed."""
+    """Makes the formula kind(*arguments, **named) again; raises ValueError if its hash is no longer `digest`."""
     formula = kind(*arguments, **named)
     if formula.digest != digest:
         raise ValueError(f"the functions of {formula!r} differ from those with which it was pickled: use the same functions")
@@ -85,18 +85,18 @@ def checked_name(name: Any) -> str:
 
 
 def digest_of(*parts: Any) -> str:
-    """Returns a hash of the arguments: strings, numbers and translated functions."""
+    """Returns a hash of `parts`: strings, numbers and `Translation` objects (functions to compile)."""
     texts = (part.text if isinstance(part, Translation) else repr(part) for part in parts)
     return hashlib.sha256("\n\n".join(texts).encode()).hexdigest()
 
 
 def compiled(function: Callable) -> Any:
-    """Compiles a translated function, so that LLVM inlines it into every loop that calls it."""
+    """Compiles the function of a formula, so that LLVM inlines it into every loop that calls it."""
     return njit_formula(function, cached=False)
 
 
 def tried(name: str, translation: Translation, arguments: tuple[str, ...], doc: str | None) -> Tried:
-    """Compiles a translated function for float32 and float64.
+    """Compiles a user's function, as numbanet translated it, for float32 and float64.
 
     Raises
     ------

@@ -128,7 +128,7 @@ class CheckpointFile:
         self.conditions = self.conditions | {"seed": progress["conditions"]["seed"]}
 
     def _check(self, training: Training, description: persist.Description) -> None:
-        """Raises ValueError if the description in the file does not match this training run."""
+        """Raises ValueError if `description`, which the file contains, does not match the run `training`."""
         model, settings = training.model, training.settings
         before, now = description.topology, model.topology
         for name in (each.name for each in fields(now) if getattr(before, each.name) != getattr(now, each.name)):
@@ -213,7 +213,7 @@ def conditions(
 
 
 def _shown(value: Any) -> str:
-    """Returns an argument's value for an error message; a string, which is usually the repr of an object, without quotes."""
+    """Returns an argument's value for an error message. A string is usually a repr, and is returned without added quotes."""
     return value if isinstance(value, str) else checks.shown(value)
 
 

@@ -1,7 +1,7 @@
 """Writes and reads a network as a safetensors file: a JSON description in the header, and tensors layer1.w, layer1.b, ...
 
-The tensors of an optimizer's moments are named moment_1.layer1.w, moment_1.layer1.b, ... Because the format safetensors has no
-checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
+The tensors of an optimizer's moments (its own numbers for each parameter) are named moment_1.layer1.w, moment_1.layer1.b, ...
+Because the format safetensors has no checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ LIMIT = 100_000_000 - 1_000_000  # the package reads headers of up to 100 MB; 1 
 
 
 def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
-    """Writes a network's description, parameters and moments to an open file, in safetensors format."""
+    """Writes a network's description and flat arrays, such as "parameters", to an open file, in safetensors format."""
     topology = description.topology
     tensors: dict[str, NDArray[Any]] = {}
     for vector, flat in vectors.items():
@@ -41,7 +41,7 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 
 
 def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """Reads a network's description, parameters and moments from an open safetensors file.
+    """Reads a network's description and flat arrays, such as "parameters", from an open safetensors file.
 
     Raises an exception for an invalid file.
 

@@ -87,7 +87,7 @@ def files_of(rows: list[Row]) -> list[str]:
 
 
 def groups(rows: list[Row]) -> list[list[Row]]:
-    """Divides rows of docs/sheet.md (formulas) into groups; each row with a title begins a new group."""
+    """Divides rows of docs/sheet.md, each with one formula, into groups; each row with a title begins a new group."""
     divided: list[list[Row]] = []
     for row in rows:
         if row.title or not divided:
@@ -153,7 +153,7 @@ def comparison(width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """Returns the curves of a group of formulas, by the names (scalar, loop) of the functions; equal names share a curve."""
+    """Returns the curves of `rows`, by the function names (scalar, loop) of a row; rows with the same names share a curve."""
     curves = {row[3:5]: curve(row) for row in rows}
     return {key: drawn for key, drawn in curves.items() if drawn}
 
@@ -184,8 +184,8 @@ def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
 def _title_lines(title: str, note: str, room: float, first_room: float) -> list[Line]:
     """Returns the lines with the title of a card, the source of the formula, and a note about the curves.
 
-    The first line of the title is above the panel, and may be as wide as `first_room`. The first line also contains the source
-    of the formula, if the source fits into the line.
+    A title that fits into the width `first_room` is one line, which may extend above the panel of curves. This line also
+    contains the source of the formula if both fit. All other lines are wrapped at the width `room`.
     """
     match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
     words, reference = match.groups("") if match else (title, "")
@@ -234,9 +234,9 @@ def _broken(text: str, room: float) -> list[Line]:
 
 
 def _cases_or_terms(text: str, room: float) -> list[str]:
-    """Returns a part of a formula: two cases with a brace or, if the part is wider than `room`, several pieces.
+    """Returns the lines of `text`, a part of a formula: one line if `text` has two cases or is at most `room` wide.
 
-    A part that is too wide is divided into a formula and its condition, or into the terms of a sum.
+    Two cases stand behind a brace. Any wider part is divided into a formula and its condition, or into the terms of a sum.
     """
     if match := CASES.fullmatch(text):
         return [_with_brace(*match.groups(""))]
@@ -248,7 +248,7 @@ def _cases_or_terms(text: str, room: float) -> list[str]:
 
 
 def _terms(formula: str) -> list[str]:
-    """Divides a formula before each plus sign that is not inside parentheses or braces; square brackets have no influence."""
+    """Divides a formula before each plus sign outside parentheses and braces, even if the sign is inside square brackets."""
     depth, ends = 0, [1]
     for at, letter in enumerate(formula):
         depth += (letter in "({") - (letter in ")}")

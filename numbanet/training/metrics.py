@@ -64,7 +64,7 @@ def _value(name: str, metric: Metric, y: np.ndarray, y_hat: np.ndarray) -> float
 
 
 def _slices(*arrays: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yields blocks of successive rows of the arrays, converted to float64."""
+    """Yields block after block of successive rows: the same rows of each of `arrays`, converted to float64."""
     count, width = len(arrays[0]), max(1, arrays[0].size // max(1, len(arrays[0])))
     rows = max(1, NUMBERS_AT_ONCE // width)
     for first in range(0, count, rows):
@@ -241,7 +241,7 @@ def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> 
 
 
 def log_loss(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
-    """Returns the mean over samples of -sum_j y_j ln y_hat_j, the negative log-likelihood of the classes.
+    """Returns the mean over samples of -sum_j y_j ln y_hat_j, the negative log-likelihood of the classes j.
 
     If the outputs are independent labels, the result is the mean of -(y ln y_hat + (1 - y) ln(1 - y_hat)) over samples and
     outputs. Predictions are clipped to the range from eps to 1 - eps, with the machine epsilon eps = 2.2e-16 of float64, as
@@ -307,7 +307,7 @@ TAKEN = ("epoch", "loss", "seconds", "learning_rate")
 
 
 def own(metric: Any) -> Metric | None:
-    """Returns a metric of numbanet without the `functools.partial` that wraps it; returns None for any other metric."""
+    """Returns the function of a metric of numbanet, without the `functools.partial` around it; None for any other metric."""
     function = metric.func if isinstance(metric, functools.partial) else metric
     return function if any(function is each for each in METRICS.values()) else None
 

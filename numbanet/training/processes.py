@@ -71,7 +71,7 @@ class Pass(NamedTuple):
     batches: SharedBatches | None = None
 
     def epoch(self, eta: float, rule: Rule, first_step: int, dropout_key: int) -> Epoch:
-        """Converts the pass to an `Epoch` for `Engine.train_epoch`; `first_step` is the number of the epoch's first update."""
+        """Converts the pass to an `Epoch` with the learning rate `eta`, whose first update has the number `first_step`."""
         order, size, weights = self.order, self.batch_size, self.data.weights
         if self.batches is None:
             return epoch_of(order, size, eta, rule, first_step=first_step, weights=weights, dropout_key=dropout_key)
@@ -89,7 +89,7 @@ class Pass(NamedTuple):
             The last `Totals` that the engine yielded.
         yields : int
             The number of times that the engine has yielded `Totals`. If batches are divided among processes, the engine yields
-            `Totals` after each batch, and possibly once more at the end.
+            `Totals` after each batch, and possibly once more after the last batch.
         """
         if self.batches is None:
             whole = totals.samples == self.order.size  # the last batch may be smaller
@@ -98,7 +98,7 @@ class Pass(NamedTuple):
         return count, int(self.batches.ends[count - 1])
 
     def is_lost(self, totals: Totals) -> bool:
-        """Returns True if the pass should end early, because the loss is not finite and no other process is waiting."""
+        """Returns True if the pass should end early: the loss is not finite, and no other process shares the batches."""
         return self.batches is None and not math.isfinite(totals.loss)
 
 
@@ -186,9 +186,9 @@ class Consensus(Protocol):
         ...
 
     def settle(self, training: "Training", logs: dict[str, float]) -> bool:
-        """Makes `logs` and parameters equal in all processes, after each call of callbacks.
+        """Gives all processes the same `logs` and parameters; returns whether training must stop.
 
-        Returns whether training must stop.
+        Training calls this method before the first epoch and after each epoch, each time after the callbacks.
         """
         ...
 
