@@ -157,7 +157,10 @@ def rooms_imported(path: Path) -> set[str]:
 
 
 def circle(arrows: dict[str, set[str]]) -> list[str]:
-    """Returns the rooms (folders of the package) that import each other in a cycle, or that import from a cycle."""
+    """Returns the rooms (folders and root modules) that import, directly or indirectly, from a cycle of imports.
+
+    `arrows` contains, for each room, the rooms from which it imports.
+    """
     left = {room: set(targets) for room, targets in arrows.items()}
     while free := [room for room, targets in left.items() if not targets & left.keys()]:
         for room in free:

@@ -75,7 +75,7 @@ def barriers(turns):
 
 @cuda.jit
 def meetings(turns, counter):
-    """Synchronises all blocks of the grid `turns` times, with the function `meet` of cooperative training."""
+    """Synchronises all blocks of the grid `turns` times, with `meet`, numbanet's own barrier of all blocks."""
     for turn in range(turns):
         cooperative.meet(counter, turn + 1)
 

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def panels_of(text: str) -> list[Panel]:
-    """Returns one panel for each table in a Markdown text whose title the constant TABLES contains."""
+    """Returns a panel for each heading in the constant TABLES, from the table below this heading in a Markdown text."""
     panels = []
     for heading, title in TABLES.items():
         section = text[text.index(f"### {heading}\n") :]

@@ -82,7 +82,8 @@ class Rank:
         return np.resize(np.random.default_rng(0).permutation(self.rung.samples), steps * batch)
 
     def train(self, order: Order, batch: int, add_up: Callable[[Any], None], rank: int, size: int) -> list[float]:
-        """Trains on this process's part of each batch. Returns, for each step, the sum of this process's losses so far.
+        """Trains on this process's part of each batch. Returns, for each step, the sum of this process's losses from
+        the first step to this step.
 
         Parameters
         ----------

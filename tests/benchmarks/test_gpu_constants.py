@@ -19,7 +19,7 @@ FACTORS = dict(zip(constants.CONSTANTS, (0.5, 2, 0.7, 1.5, 0.8, 1.3, 2, 0.6, 1.4
 
 
 def sizes_and_plans():
-    """For each network, yields its name, the arguments of the planner, and the possible training plans by way to train."""
+    """For each network, yields its name, the planner's arguments, and a dict from each way to train to its plan."""
     for rung in RUNGS:
         size = peers.topology(rung), rung.batch, H100
         yield rung.name, size, {plan.way: plan for plan in planning.possible_plans(*size)}
@@ -57,7 +57,7 @@ def results():
 def test_the_constants_of_a_gpu_are_found(results, alone):
     """With the constants computed from a benchmark's results, the planner's estimates equal the measured times.
 
-    If no cost is measured separately, the times of training steps alone do not determine every constant precisely.
+    If `alone` is False, no cost is measured separately, and the times of training steps determine some constants imprecisely.
     """
     true, limits, cases = results
     found = constants.measured(limits if alone else {"launch": "needs a GPU"}, cases.values())

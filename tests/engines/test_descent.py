@@ -42,7 +42,7 @@ def rules_and_dtypes(names=RULES, dtypes=("float32", "float64")):
 
 
 class Trained:
-    """The parameters and the optimizer's moments of a network that NumPy trains with gradients from the oracle."""
+    """The parameters and the optimizer's moments of a network that NumPy trains with the formulas of `oracle`."""
 
     def __init__(self, top, flat, rule):
         self.top, self.rule, self.t = top, rule, 0
@@ -51,7 +51,7 @@ class Trained:
         self.is_weight = flatten(*zip(*[(np.ones(w.shape), np.zeros(b.shape)) for w, b in top.views(flat)], strict=True))
 
     def step(self, x, y, eta, weights, keeps):
-        """Performs one update of the parameters; `keeps` contains the dropout factors of each hidden layer's activations."""
+        """Updates the parameters once, with the learning rate `eta` and, in `keeps`, each hidden layer's dropout factors."""
         g, rule, self.t = self.gradient(x, y, weights, keeps), self.rule, self.t + 1
         g *= min(1, rule.clip_norm / np.linalg.norm(g))
         decay = rule.weight_decay * self.is_weight * self.parameters
@@ -71,7 +71,7 @@ class Trained:
             self.parameters -= eta * m_hat / (np.sqrt(v_hat) + rule.epsilon)
 
     def gradient(self, x, y, weights, keeps):
-        """Returns the sum over the n samples of a sample's weight times the oracle's gradient for the sample, divided by n."""
+        """Returns the mean, over the samples, of the product of a sample's weight and the sample's gradient."""
         total = np.zeros(self.parameters.size)
         for s in range(len(x)):
             total += weights[s] * self.gradient_of_sample(x[s : s + 1], y[s : s + 1], [keep[s : s + 1] for keep in keeps])
@@ -96,7 +96,7 @@ class Trained:
 
 
 def keep_factors(top, batch):
-    """Returns, for each hidden layer, the dropout factors of the samples at the positions `batch` of an epoch."""
+    """Returns, for each hidden layer of the topology `top`, the dropout factors of an epoch's samples in the slice `batch`."""
     factors = []
     for l, (p, width) in enumerate(zip(top.dropout_rates[:-1], top.sizes[1:-1], strict=True), start=1):
         keeps = oracle.philox_numbers(KEY, batch.stop, width, l)[batch.start :] >= round(p * 2**32)

@@ -1,5 +1,5 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=error
-"""Calls with wrong types, which test the annotations: pyright reports each marked line in which it finds no error."""
+"""Calls with wrong types, which test the annotations: if pyright finds no error in a marked line, it reports the mark."""
 
 import numpy as np
 

@@ -19,7 +19,7 @@ OPTIMIZERS = {
 
 
 class Oracle:
-    """A network with one hidden layer, an identity output layer and the Huber loss, which NumPy trains."""
+    """Trains, with NumPy, a network with one hidden layer, an identity output layer and the Huber loss."""
 
     def __init__(self, network, hidden, divisor):
         self.parameters = [array for pair in network.parameters() for array in pair]

@@ -39,7 +39,7 @@ def test_the_numbers_are_those_of_the_trace(name, dtype, tmp_path):
 
 @each("name", NETWORKS)
 def test_values_between_the_symbols_fit_together(name, tmp_path):
-    """The outputs' terms add up to the loss, dL/da times da/dz is delta, and the curve passes through each point (z, a)."""
+    """On the page, loss terms add up to the loss, dL/da times da/dz is delta, and each (z, a) is on its activation's curve."""
     trace = traced(name)
     page = written(trace, tmp_path)
     np.testing.assert_allclose(np.sum(page["terms"], axis=1), page["losses"], rtol=1e-8)

@@ -57,7 +57,7 @@ def test_r2_of_a_constant_output(constant, right):
 @each("dtype", DTYPES)
 @each("classes", [K, K - 1])
 def test_metrics_of_classes(dtype, classes):
-    """If the targets have K - 1 classes, the last of the K classes occurs only in the predictions."""
+    """The outputs have K classes; if `classes` is K - 1, no target has the last class, but predictions do."""
     random = np.random.default_rng(1)
     z = random.standard_normal((COUNT, K)).round(1)  # few different values, so that many predictions are equal
     y_hat = (np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)).astype(dtype)

@@ -96,7 +96,10 @@ class Layers:
         )
 
     def run(self, loop, *arguments, tiles, writes):
-        """Runs a loop on three ranges of tiles, and checks that only the panels `writes` = (start, columns, rows) change."""
+        """Runs a loop on three ranges of tiles; checks that only scratch memory and one matrix change.
+
+        `writes` = (start, columns, rows): the offset of the matrix, its columns, and the rows of its panels (column blocks).
+        """
         before = self.memory.copy()
         for third in range(3):
             loop(self.memory, self.header, self.layers, *arguments, tiles * third // 3, tiles * (third + 1) // 3)
@@ -110,7 +113,7 @@ class Layers:
 
 
 def assert_product(found, expected, magnitude):
-    """Checks that each error is at most 16 ulp of `magnitude`, the sum of the magnitudes of the sum's terms."""
+    """Checks that each error is at most 16 eps * `magnitude`, which is the sum of the absolute values of the sum's terms."""
     assert (np.abs(found - expected) <= 16 * np.finfo(found.dtype).eps * magnitude).all()
 
 
@@ -154,7 +157,10 @@ def test_products_are_right_at_every_edge(dtype, shape):
 
 
 def test_block_sizes_fit_together():
-    """MC is a multiple of MR, and KC is a multiple of a panel's width, as `sample_rows` and `pack_transposed` assume."""
+    """A slab (MC rows) has whole tiles (MR rows); KC, the terms added at a time, is a multiple of a panel's width.
+
+    The functions `sample_rows` and `pack_transposed` assume this.
+    """
     assert MC % MR == GRADIENT_MC % MR == BLOCK_ROWS % MR == 0
     assert KC % panel_width(np.dtype("float32")) == KC % panel_width(np.dtype("float64")) == 0
     assert RANDOM_NUMBERS % panel_width(np.dtype("float32")) == 0
@@ -178,7 +184,7 @@ def test_elementwise_loops_give_the_bits_of_the_reference(kind, dtype):
 
 @each("kept", [(), (RELU,), (LEAKY_RELU,)])
 def test_an_activation_that_keeps_z_has_the_gradients_of_one_that_does_not(kept, monkeypatch):
-    """If z is kept, relu and leaky_relu compute their derivatives from z; one of the two hidden layers has dropout."""
+    """Hidden activations in `kept` compute derivatives from z, the others from a; one of the two hidden layers has dropout."""
     monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset(kept))
     top = Topology((9, 40, 33, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float32"), 0.25, (0.5, 0.0))
     engine, _ = engine_with_parameters(top, "cpu", "fast")

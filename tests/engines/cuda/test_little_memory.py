@@ -35,7 +35,7 @@ def free(monkeypatch):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Returns a list of the numbers of samples for which engines ask for a workspace (arrays of results)."""
+    """Returns a list; each time an engine asks for a workspace (arrays of results), its number of samples is appended."""
     numbers, of = [], Workspaces.of
     monkeypatch.setattr(Workspaces, "of", lambda self, n: numbers.append(n) or of(self, n))
     return numbers
@@ -165,7 +165,7 @@ def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
 
 
 def test_a_warning_that_needs_memory_is_no_reason_to_fail(allocations):
-    """After training, `fit` measures the loss of the first parameters with a second network, and may emit a warning."""
+    """After training, `fit` computes the loss before training, with a second network, and may warn of a worse loss."""
 
     def without_memory(epoch, logs):
         allocations.failing = allocations.made + 1

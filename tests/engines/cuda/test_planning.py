@@ -58,7 +58,7 @@ def test_networks_and_batches_of_any_size_have_a_plan(case):
 
 @each("batch", [64, 256])
 def test_the_tiles_of_784_128_10(batch):
-    """Only the first layer is divided among the thread blocks (`spread` is 1, the number of divided layers).
+    """`spread`, the number of layers whose sums all thread blocks compute together, is 1: only the first layer is spread.
 
     The estimated time of a step is less than 20 us for batches of 64 samples, and less than 30 us for batches of 256 samples.
     """
@@ -70,7 +70,7 @@ def test_the_tiles_of_784_128_10(batch):
 
 
 def test_the_bytes_of_a_grid_by_hand():
-    """Layer 1 has 16 x 8 tiles of 52 x 16 weights, and layer 2 has 33 x 3 tiles of 4 x 4.
+    """In the network 784-128-10, layer 1 has 16 x 8 tiles of 52 x 16 weights, and layer 2 has 33 x 3 tiles of 4 x 4 weights.
 
     In memory, each row is padded to an odd multiple of 4 elements.
     """
@@ -186,7 +186,7 @@ def test_the_reason_names_what_was_weighed():
 
 
 def test_places_by_hand():
-    """The layers of the network have the sizes 3-4-2, and the batch has two samples; x and a have a column of ones.
+    """The network has the sizes 3-4-2, and the batch has two samples; x and the hidden activations have a column of ones.
 
     In memory, each row is padded to an odd number of elements.
     """

@@ -226,7 +226,7 @@ def planned(*shape, multiprocessors=H100):
 
 @each("tile", EVERY_TILE)
 def test_threads_share_a_tile_evenly(tile):
-    """Threads of a tile load equally many values: each always from one row, one column, or one index k of the sums."""
+    """Threads of a tile load equally many values: the number of threads is a multiple of its rows, columns and depth."""
     assert tile.depth in (tiles.UNROLL, 2 * tiles.UNROLL)
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):
@@ -257,7 +257,7 @@ def test_small_and_deep_products_are_split():
 
 
 def test_large_tiles_are_not_split():
-    """The planner must not split the sums of large tiles, because test_compile_gate.py checks no kernels for that."""
+    """The planner must not split the sums of large tiles: test_compile_gate.py checks no kernels that split such sums."""
     for size in range(64, 2048, 64):
         plan = planned(size, size, 4096)
         assert plan.parts == 1 or plan.tile.splits
