@@ -95,7 +95,8 @@ class Agreement:
         elif own["parameters"] != first["parameters"]:
             raise RuntimeError(
                 f"the parameters of rank {self.communicator.rank} have diverged from the parameters of rank 0: "
-                "the processors or the MPI libraries of the two ranks add numbers in different orders"
+                "the processors or the MPI libraries of the two ranks add numbers in different orders; "
+                "use equal processors and MPI libraries"
             )
         return first["stop"]
 

@@ -128,7 +128,7 @@ class Shared:
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one `Pass`, with this process's part of each batch.
+        """Yields one `Pass`: a pass over the samples in which this process computes its part of each batch.
 
         All processes determine the same order of the samples.
         """
@@ -151,7 +151,8 @@ class Shared:
 class Shards:
     """The division of samples if each process has its own samples.
 
-    If the samples are arrays, every batch contains the same fraction of each process's samples.
+    If the samples are arrays, not a function that yields batches, every batch contains the same fraction of each process's
+    samples.
 
     Parameters
     ----------
@@ -168,10 +169,10 @@ class Shards:
         return int(self.exchange.counts(data.n).sum())
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one `Pass` over all samples if `source` is `Data`, or one `Pass` per batch if `source` is a function.
+        """Yields one `Pass` over all samples of `Data`, or one per batch if `source` is a function that yields batches.
 
-        Every batch contains samples of all processes. A process that has no further batches contributes no samples to the
-        remaining batches of the other processes.
+        Each batch joins the samples of all processes. If `source` is a function, a process whose function yields no further
+        batches contributes no samples to the remaining batches of the other processes.
         """
         if isinstance(source, Data):
             counts = self.exchange.counts(source.n)

@@ -39,7 +39,7 @@ def size_of(name: str, points: float) -> NDArray[np.float64]:
 
 
 def without_formulas(name: str) -> str:
-    """Returns a name with S in place of each $, which would begin a formula; the width of the returned name is measured."""
+    """Returns a name with S in place of each $, to measure its width: Matplotlib would read $ as the start of a formula."""
     return name.replace("$", "S")
 
 
@@ -51,7 +51,7 @@ def dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Box(NamedTuple):
-    """A rectangle in mm in which a name is written; or several rectangles, with corners of shape (n, 2)."""
+    """A rectangle in mm in which a name is written, or n rectangles: `low` and `high` are the corners, (2,) or (n, 2)."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -91,7 +91,7 @@ def place(size: NDArray[np.float64], around: Surroundings) -> Box:
 
 
 def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
-    """Returns rectangles at the distance `gap` from a line, and a cost for each; costs above CONFLICT mean bad places."""
+    """Returns rectangles at the distance `gap` from a line, and a cost for each: above CONFLICT, the place is unsuitable."""
     points = around.line[:: max(1, len(around.line) // 40)]
     middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)

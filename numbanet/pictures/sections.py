@@ -211,7 +211,7 @@ def _mean_as_prediction(found: NumberPredictions) -> str:
 
 
 def _class_as_prediction(found: ClassPredictions) -> str:
-    """Returns sentences with the number of correct predictions, and with this number if all predictions were the same class."""
+    """Returns sentences: the number of correct predictions, and that number if all predictions were the most frequent class."""
     counts = np.bincount(found.truth)
     return (
         f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly. For comparison: if "
@@ -244,7 +244,7 @@ def _drawings(found: NumberPredictions, j: int) -> str:
     pair, name = (found.truth[:, j], found.answer[:, j]), found.names[j]
     against = functools.partial(predictions.predicted_against_true, *pair, name=name)
     histogram = functools.partial(predictions.residuals, *pair, name=name)
-    drawn = svg(against, f"predicted{j}", f"Predictions over the targets of {name}: {checks.count(len(found.truth), 'point')}")
+    drawn = svg(against, f"predicted{j}", f"Predictions against targets of {name}: {checks.count(len(found.truth), 'point')}")
     low, high = (checks.quantity(float(value)) for value in (found.residuals[:, j].min(), found.residuals[:, j].max()))
     alt = f"Histogram of the residuals of {name}, which range from {low} to {high}"
     return f'<div class="figures">{drawn}{svg(histogram, f"residuals{j}", alt)}</div>'

@@ -344,7 +344,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             kind = f"{len(self.classes_)} {'labels per sample' if self._multilabel else 'classes'}"
             raise ValueError(f"y of shape {y.shape} does not match the targets of the first fit, which had {kind}")
         if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
-            raise ValueError(f"classes {classes} differ from the classes of the first fit, {self.classes_}")
+            raise ValueError(f"classes {classes} differ from those of the first call, {self.classes_}: pass these or none")
         if not multilabel and len(np.setdiff1d(y, self.classes_)):
             raise ValueError(f"y contains the classes {np.setdiff1d(y, self.classes_)}, which are not among {self.classes_}")
 

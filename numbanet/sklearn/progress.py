@@ -107,7 +107,7 @@ class Progress(Callback):
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
-        """Returns the network's learning rate.
+        """Returns the network's learning rate: the estimator's current rate divided by `gradient_scale`.
 
         If the estimator's parameter learning_rate is "invscaling", the rate depends on the number of samples seen so far.
         """

@@ -167,7 +167,10 @@ class Categorical:
         return len(self.categories)
 
     def missing(self, table: Table) -> NDArray[np.bool_]:
-        """Returns a boolean array (n,) that is True for each missing value; a category, such as NA, never counts as missing."""
+        """Returns a boolean array (n,) that is True for each missing value.
+
+        A word that marks missing values by default, such as NA, does not count as missing if it is a category.
+        """
         column = table.column(self.name)
         return column.is_missing(self.categories if column.spelling.missing is None else ())
 
