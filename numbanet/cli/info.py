@@ -48,7 +48,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
-    """Returns the way in which a network would be trained, and the reason, for this machine's GPU or else for known GPUs."""
+    """Returns how a network would be trained, and why, on this machine's GPU or, without one, on each GPU in `KNOWN_LIMITS`."""
     known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"

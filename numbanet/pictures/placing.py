@@ -39,7 +39,7 @@ def size_of(name: str, points: float) -> NDArray[np.float64]:
 
 
 def without_formulas(name: str) -> str:
-    """Returns a name with S in place of each $, which would begin a formula; the width of the returned name is measured."""
+    """Returns a name, for measuring its width, with S in place of each $, because a $ would begin a formula."""
     return name.replace("$", "S")
 
 
@@ -51,7 +51,7 @@ def dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Box(NamedTuple):
-    """A rectangle in mm in which a name is written; or several rectangles, with corners of shape (n, 2)."""
+    """One rectangle for a name, with the corners `low` and `high` in mm, or n rectangles, with corners of shape (n, 2)."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -67,7 +67,7 @@ class Box(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """The lines and names that a new name must not cover, in mm from the lower left corner of the panel."""
+    """The lines and names that a new name must not cover, in mm from the lower left corner of the panel (the Axes)."""
 
     line: NDArray[np.float64]  # points on the line of the name
     others: NDArray[np.float64]  # points on all other lines
@@ -80,8 +80,8 @@ class Surroundings(NamedTuple):
 def place(size: NDArray[np.float64], around: Surroundings) -> Box:
     """Returns the best rectangle of the given size for a name beside a line.
 
-    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The function
-    prefers rectangles that are far from other lines.
+    If possible, the rectangle lies inside the panel (the Axes), and covers no line, no other name and no grid line. The
+    function prefers rectangles that are far from the lines of other names.
     """
     boxes, costs = _candidates(size, GAPS[0], around)
     if costs.min() > CONFLICT:
@@ -91,7 +91,7 @@ def place(size: NDArray[np.float64], around: Surroundings) -> Box:
 
 
 def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
-    """Returns rectangles at the distance `gap` from a line, and a cost for each; costs above CONFLICT mean bad places."""
+    """Returns rectangles at the distance `gap` from the name's line, with their costs; costs above CONFLICT mean bad places."""
     points = around.line[:: max(1, len(around.line) // 40)]
     middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)
