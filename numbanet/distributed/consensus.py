@@ -51,7 +51,7 @@ class Agreement:
             ) from end
 
     def begin(self, training: "Training") -> None:
-        """Compares this process's arguments with those of rank 0, copies the state of rank 0, and compiles the training step.
+        """Compares the arguments of `fit` with those of rank 0, copies the state of rank 0, and compiles the training step.
 
         Raises
         ------

@@ -28,8 +28,7 @@ class Part(NamedTuple):
     ends : (steps,) int
         For each batch, the position in `order` at which the process's part of the batch ends.
     firsts : (steps,) int
-        For each batch, the index of the first sample in the process's part, counted over the samples of all processes in the
-        epoch.
+        For each batch, the index of the first sample in the process's part, among the samples of all processes in the epoch.
     sizes : (steps,) int
         For each batch, the number of samples in all processes together.
     """
@@ -56,7 +55,8 @@ def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> P
 def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank: int) -> Part:
     """Returns the `Part` of process `rank` if each process has its own samples.
 
-    counts[r] is the number of samples of process r. Each batch contains the same fraction of the samples of every process.
+    counts[r] is the number of samples of process r. Each batch takes the same fraction of each process's samples, up to
+    rounding.
     """
     steps = -(-int(counts.sum()) // batch_size)
     ends = counts[:, None] * np.arange(steps + 1) // steps  # of shape (size, steps + 1)
@@ -78,7 +78,7 @@ class Exchange:
         self.communicator = communicator
 
     def counts(self, n: int) -> np.ndarray:
-        """Returns an array of shape (size,) whose element r is the number n that rank r passes."""
+        """Returns an array that contains, for each rank, the number n that the process with this rank passes."""
         counts = np.zeros(self.communicator.size, np.int64)
         counts[self.communicator.rank] = n
         self.communicator.sum(counts)
@@ -138,7 +138,7 @@ class Shared:
         yield Pass(source, part.order, batch_size, source.total_weight, self.exchange.batches(part))
 
     def part(self, data: Data) -> Data | None:
-        """Returns the samples that this process evaluates (about 1/size of all samples), or None if it evaluates no samples."""
+        """Returns this process's share of the samples to evaluate, about as large as every other share; None if it is empty."""
         n, rank, size = data.n, self.communicator.rank, self.communicator.size
         rows = slice(n * rank // size, n * (rank + 1) // size)
         return data.rows(rows) if rows.start < rows.stop else None

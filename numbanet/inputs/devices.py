@@ -1,4 +1,4 @@
-"""Checks the argument `device`, and chooses between CPU and GPU if it is "auto"."""
+"""Checks the argument `device`; for "auto", chooses between CPU and GPU."""
 
 import functools
 from typing import Any

@@ -67,7 +67,7 @@ class Box(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """The lines and names that a new name must not cover, in mm from the lower left corner of the panel."""
+    """The lines and names that a new name must not cover, in mm from the lower left corner of the panel (the Axes)."""
 
     line: NDArray[np.float64]  # points on the line of the name
     others: NDArray[np.float64]  # points on all other lines
@@ -80,8 +80,8 @@ class Surroundings(NamedTuple):
 def place(size: NDArray[np.float64], around: Surroundings) -> Box:
     """Returns the best rectangle of the given size for a name beside a line.
 
-    If possible, the rectangle lies inside the panel, on no line and on no other name, and not on the grid lines. The function
-    prefers rectangles that are far from other lines.
+    If possible, the rectangle lies inside the panel (the Axes), and covers no line, no other name and no grid line. The
+    function prefers rectangles that are far from the lines of other names.
     """
     boxes, costs = _candidates(size, GAPS[0], around)
     if costs.min() > CONFLICT:

@@ -166,14 +166,17 @@ def _epochs(history: History) -> dict[int, str]:
 
 
 def _of_epoch(name: str, value: float) -> str:
-    """Returns a value in the history as `fit` prints the value, but with three significant digits for seconds."""
+    """Returns a value of the history as text, in the format that `fit` prints; seconds get three significant digits."""
     if name == "epoch":
         return str(value)
     return f"{value:.3g}" if name in ("learning_rate", "seconds") else figure(name, value)
 
 
 def results(network: Network, values: Mapping[str, float], found: Predictions) -> str:
-    """Shows the loss and metrics, and then the confusion matrix and the scores of classes, or predictions against targets."""
+    """Shows the loss and metrics, and then, for a regression, predictions against targets, else scores of classes or labels.
+
+    For classes, a confusion matrix stands beside the scores.
+    """
     unit = unit_of(network.table)
     shown = {name: figure(name, value, unit) for name, value in values.items()}
     parts = [pages.entries(shown)]
@@ -191,7 +194,7 @@ def results(network: Network, values: Mapping[str, float], found: Predictions) -
     if means := [name for name in values if name in ("precision", "recall", "f1")]:
         single = isinstance(found, ClassPredictions) and network.loss == "bce"
         of = f"of the class {found.names[1]!r}" if single else f"means over the {'classes' if noun == 'class' else 'labels'}"
-        parts.append(paragraph(f"These figures are {of}: {', '.join(means)}."))
+        parts.append(paragraph(f"These metrics are {of}: {', '.join(means)}."))
     rows = [[s.name, f"{s.precision:.4f}", f"{s.recall:.4f}", f"{s.f1:.4f}", f"{s.samples:,}"] for s in found.scores()]
     scores = pages.table([noun, "precision", "recall", "F1", "samples"], rows, caption=f"Scores of each {noun}")
     scores = wide(scores, f"scores of each {noun}")

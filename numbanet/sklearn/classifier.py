@@ -38,8 +38,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Strength of the L2 penalty on the weights w. Biases are not penalised. The penalty adds alpha / (2 n) * sum of all w^2
         to the loss of a batch of n samples. If `fit` gets sample weights, the n of the penalty is the number of samples in the
         batch times the mean sample weight of all training samples; in scikit-learn, n is then the sum of the sample weights in
-        the batch. With the solver "adamw", there is no penalty; instead, alpha is the factor lambda of the weight decay w <- w
-        - eta * lambda * w.
+        the batch. With the solver "adamw", there is no penalty; instead, alpha is the factor lambda of the weight decay
+        w <- w - eta * lambda * w, with the learning rate eta.
     batch_size : int or "auto"
         Number of samples per update; "auto" is 200. If there are fewer training samples than batch_size, each update uses all
         samples.
@@ -230,8 +230,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`. `partial_fit` does not scale the sample weights, because the mean sample weight over all calls is
-            unknown.
+            As for `fit`. `fit` scales the sample weights to a mean of 1; `partial_fit` does not, because the mean over all
+            calls is unknown.
         classes : array_like (n_classes,), optional
             All class labels that occur in any call to `partial_fit`. The first call of `partial_fit` requires `classes`, unless
             y is multilabel.

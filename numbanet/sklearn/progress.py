@@ -123,7 +123,7 @@ class Progress(Callback):
         return self.best_parameters is not None
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
-        """With early stopping and a warm start, stores the initial parameters of this call as the best parameters so far."""
+        """With early stopping and a warm start, stores the parameters at the start of this `fit` as the best so far."""
         if self.estimator.early_stopping and self.estimator.validation_scores_:
             self.best_parameters = self.estimator.network_.parameters()
 
@@ -183,7 +183,7 @@ class Progress(Callback):
             self.estimator.network_.set_parameters(self.best_parameters)
 
     def _record_score(self, validation: Validation) -> bool:
-        """Records the epoch's score. Returns True unless the score exceeds the best previous score by at least `tol`."""
+        """Records the epoch's score. Returns whether the score is lower than the best previous score plus `tol`."""
         estimator, best = self.estimator, self.estimator.best_validation_score_
         assert estimator.validation_scores_ is not None and best is not None  # set before the first epoch
         y_hat = estimator._decoded(estimator.network_.predict(validation.x))
@@ -197,7 +197,7 @@ class Progress(Callback):
         return score < best + estimator.tol
 
     def _record_best_loss(self) -> bool:
-        """Records the lowest loss. Returns True unless the epoch's loss is at least `tol` below the lowest previous loss."""
+        """Records the lowest loss. Returns whether the epoch's loss is higher than the lowest previous loss minus `tol`."""
         estimator, best = self.estimator, self.estimator.best_loss_
         assert best is not None  # set before the first epoch
         estimator.best_loss_ = min(best, estimator.loss_)

@@ -111,8 +111,8 @@ n_iter_, t_, n_features_in_, n_outputs_, n_layers_, feature_names_in_
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`. `partial_fit` does not scale the sample weights, because the mean sample weight over all calls is
-            unknown.
+            As for `fit`. `fit` scales the sample weights to a mean of 1; `partial_fit` does not, because the mean over all
+            calls is unknown.
 
         Returns
         -------

@@ -54,7 +54,7 @@ def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str
 
 
 def _read_with(spelling: Any) -> str:
-    """Returns, for an error message, the arguments and options with which numbers in this spelling can be read."""
+    """Returns, for an error message, the arguments and options that set the decimal and thousands separators of `spelling`."""
     given = [(n, v) for n, v in (("decimal", spelling.decimal), ("thousands", spelling.thousands)) if v not in (".", None)]
     if spelling.thousands == ".":
         given.append(("thousands", "."))

@@ -56,7 +56,7 @@ def test_a_classification(tmp_path, capsys):
     held_out = table.take(held_out)
     y, y_hat = net.table.y(held_out), net.predict(net.table.x(held_out))
     assert "on 55 of the 276 rows of" in shown["data"]
-    assert "These figures are means over the classes: f1." in shown["results"]
+    assert "These metrics are means over the classes: f1." in shown["results"]
     most = metrics.accuracy_score(y, np.full(len(y), np.bincount(y).argmax()))
     assert f"and the accuracy would be {most:.4f}" in shown["results"]
     matrix = [[int(cell) for cell in re.findall(r"--share:[\d.]+\">(\d+)", row)] for row in shown["results"].split("<tr>")]
@@ -143,7 +143,7 @@ def test_networks_of_arrays(kind, tmp_path):
     assert "<h1>Evaluation report: waves</h1>" in (tmp_path / "report.html").read_text("utf-8")
     results = sections_of(tmp_path / "report.html")["results"]
     meaning = {"bce": "of the class '1': recall.", "labels": "means over the labels: recall."}.get(kind)
-    assert meaning is None or f"These figures are {meaning}" in results
+    assert meaning is None or f"These metrics are {meaning}" in results
     if kind == "bce":
         assert f"<dd>{metrics.recall_score(y, net.predict(X) > 0.5):.4f}</dd>" in results
     assert {"x[0]", "x[1]"} <= {row[0] for row in rows_of(shown["importance"])}
