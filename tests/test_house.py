@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numbanet
+from numbanet._compile import folder
 from tests.helpers.engines import each
 
 PACKAGE = Path(numbanet.__file__).parent
@@ -208,6 +209,17 @@ def test_the_architecture_page_shows_the_same_table():
 def test_numba_cuda_is_imported_in_one_place():
     found = found_in_files(lambda path: [name for name in imported(path) if f"{name}.".startswith("numba.cuda.")])
     assert found.keys() == {"_cuda/numba_cuda.py"}
+
+
+def test_folders_that_the_compile_cache_ignores_contain_no_compiled_functions():
+    """Compiled functions must not depend on these folders either: no room that compiles may import from them."""
+    compiling = {room_of(path) for path in FILES if re.search(r"@njit|_compile import .*njit|@cuda\.jit", path.read_text())}
+    assert compiling >= {"engines", "equations"}
+    reached = set()
+    while compiling - reached:
+        reached |= compiling
+        compiling = reached.union(*(MAY_IMPORT[room] for room in reached))
+    assert not reached & folder.NOT_COMPILED
 
 
 def test_flags_of_the_compiler_are_chosen_in_one_place():

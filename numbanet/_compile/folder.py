@@ -19,11 +19,15 @@ import numba.core.config
 
 KEPT = 12  # maximum number of folders of other versions to keep, because several versions may be in use
 KEPT_SECONDS = 30 * 86_400  # a folder of another version that no process has used for this time is always removed
+# The folders of the package that contain no compiled functions. An edit of their files leaves the cache valid.
+NOT_COMPILED = {"__pycache__", "cli", "datasets", "interchange", "notebook", "pages", "pictures", "proof", "sklearn", "tables"}
 MODE = 0o755  # permissions of new folders: all users can read them, so that all users of a container can use root's cache
 
 
 def _stamp(package: Path) -> str | None:
     """Returns a hash of a package's modules and the versions of Python, Numba and llvmlite, or None if a module cannot be read.
+
+    The modules in the folders NOT_COMPILED are not hashed.
 
     Numba's own cache checks only the file that contains the compiled function. After an edit of a formula, a loop in
     another file that calls the formula would therefore keep its old machine code (numba issues 1833 and 8396). In an
@@ -33,13 +37,15 @@ def _stamp(package: Path) -> str | None:
     stamp, found = hashlib.sha256(), False
     stamp.update(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
     for folder, folders, names in os.walk(package):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        skipped = NOT_COMPILED if folder == str(package) else {"__pycache__"}
+        folders[:] = sorted(set(folders) - skipped)
         for name in sorted(names):
             if name.endswith((".py", ".pyc")):
-                file, found = Path(folder, name), True
-                stamp.update(file.relative_to(package).as_posix().encode())
+                path, found = os.path.join(folder, name), True
+                stamp.update(os.path.relpath(path, package).encode())
                 try:
-                    stamp.update(file.read_bytes())
+                    with open(path, "rb") as file:
+                        stamp.update(file.read())
                 except OSError:
                     return None
     return stamp.hexdigest()[:16] if found else None
