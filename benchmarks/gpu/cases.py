@@ -21,6 +21,6 @@ DRY_LAYERS = 4
 
 
 def tiny(rung: Rung) -> Rung:
-    """Returns a small variant of a benchmark network, for a dry run. An epoch of the variant has two training steps."""
+    """Returns a small variant of a benchmark network, for a dry run. An epoch of the small variant has two training steps."""
     sizes = rung.sizes[:DRY_LAYERS] + rung.sizes[-1:] if len(rung.layers) > DRY_LAYERS else rung.sizes
     return replace(rung, sizes=tuple(min(size, 3) for size in sizes), batch=2, samples=4)

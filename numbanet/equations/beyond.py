@@ -229,7 +229,10 @@ def d_mae(y, y_hat):
 
 @njit_formula
 def huber(y, y_hat, delta=1.0):
-    """Returns n times one term of L: e^2 / 2 if |e| <= delta, else delta (|e| - delta / 2), where e = y_i - y_hat_i."""
+    """Returns n L_i, where L_i is the part of L for output i.
+
+    For e = y_i - y_hat_i, n L_i = e^2 / 2 if |e| <= delta, else n L_i = delta (|e| - delta / 2).
+    """
     half, bound = type(y)(0.5), type(y)(delta)
     error = abs(y - y_hat)
     return half * error * error if error <= bound else bound * (error - half * bound)
@@ -250,7 +253,7 @@ LOG_2 = math.log(2)  # a kernel would compute math.log(2) in float64
 
 @njit_formula
 def log_cosh(y, y_hat):
-    """Returns log cosh(e) for e = y_i - y_hat_i, which is n times one term of L.
+    """Returns log cosh(e) for e = y_i - y_hat_i, which is n L_i, where L_i is the part of L for output i.
 
     For |e| <= 1, log cosh(e) is computed as log(1 + (e^|e| - 1) (1 - e^-|e|) / 2), else as |e| - log(2) + log(1 + e^-2|e|).
     """
@@ -311,7 +314,7 @@ def d_quantile(y, y_hat, q=0.5):
 
 @njit_formula
 def hinge(y, y_hat):
-    """Returns max(0, 1 - y_i y_hat_i), which is n times one term of L. NaN stays NaN."""
+    """Returns max(0, 1 - y_i y_hat_i), which is n L_i, where L_i is the part of L for output i. NaN stays NaN."""
     zero = type(y)(0)
     margin = type(y)(1) - y * y_hat
     return zero if margin <= zero else margin

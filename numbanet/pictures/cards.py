@@ -53,7 +53,7 @@ def heading(title: str, files: list[str], width: float) -> Block:
 
 
 def diagram(drawing: Callable[[Axes], object], height: float, width: float) -> Block:
-    """Returns the block of a diagram, which the function `drawing` draws on Axes."""
+    """Returns a block (a part of a page) with a diagram, which the function `drawing` draws on Axes."""
 
     def draw(page: Page, x: float, y: float, given: float) -> None:
         drawing(page.panel(x, y, width, given - 1.5))

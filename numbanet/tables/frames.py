@@ -91,7 +91,7 @@ def _values(title: str, column: Any) -> NDArray[Any]:
     """Returns the values of a column that has no missing values, as numbers, booleans, dates, or objects (usually strings)."""
     values = foreign.as_array(title, column)
     if values.ndim != 1:
-        raise ValueError(f"{title}: each row contains several values; make one column for each value")
+        raise ValueError(f"{title}: each cell contains several values; make one column for each of the values")
     if values.dtype.kind in "mc":
         raise TypeError(f"{title}: the values have dtype {values.dtype}; convert them to real numbers")
     if values.dtype.kind == "O":

@@ -139,7 +139,7 @@ COMMON = [Spelling(","), *(Spelling(decimal, thousands) for decimal, thousands i
 
 
 def fitting(strings: Collection[str]) -> list[Spelling]:
-    """Returns a list of the simplest spellings in `COMMON` in which every string is a number; the list may be empty.
+    """Returns the simplest of the number formats in `COMMON` in which all strings are numbers; the list may be empty.
 
     The function returns two spellings if the strings are ambiguous: 1,500 may contain a decimal comma or a thousands separator.
     """

@@ -122,7 +122,7 @@ def run_in_simulator() -> None:
 
 
 def prepare_folder() -> None:
-    """Links the folders of the repository that pages read into the current folder."""
+    """Makes links in the current folder to the folders `docs` and `tests`, from which the examples of pages read files."""
     Path("docs").symlink_to(ROOT / "docs")
     Path("tests").symlink_to(ROOT / "tests")
 

@@ -18,7 +18,7 @@ ADAM = {"optimizer": "adam", "learning_rate": 0.002}
 
 
 class Counting(numbanet.MPICommunicator):
-    """A communicator that calls the function `then` when it has added up the gradients of all processes `at` times."""
+    """A communicator that counts the sums of gradients of all processes, and calls `then` after sum number `at`."""
 
     sums, at, then = 0, None, None
 

@@ -1,4 +1,4 @@
-"""numbanet checks predictions before it converts them to answers (labels or numbers); messages and printed tables are right."""
+"""Tests how numbanet checks predictions, converts them to answers (labels or numbers), and prints the answers as a table."""
 
 import numpy as np
 import pytest

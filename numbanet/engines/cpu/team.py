@@ -1,10 +1,10 @@
 """Functions with which threads join a team (the threads of one compiled call) and wait for each other.
 
 The threads of a team work together on one compiled call. In training, the work on one block of samples is called a round.
-Thread 0, which is the thread that called the engine, begins one round after another. Other threads may join the team at any
-time, and take part in the work from the next round (block of samples) on. Because the operating system may start the other
-threads slowly, thread 0 waits for the other threads before the first block of samples, but only for a few milliseconds. The
-computed results do not depend on the number of threads.
+Thread 0, which is the thread that called the engine, decides when the work on each block of samples begins. Other threads may
+join the team at any time, and take part in the work from the next round (block of samples) on. Because the operating system may
+start the other threads slowly, thread 0 waits for the other threads before the first block of samples, but only for a few
+milliseconds. The computed results do not depend on the number of threads.
 
 In predictions and evaluations, there are turns instead of rounds: in a turn, a thread takes the next block of samples, and
 computes all layers for the block alone. In predictions and evaluations, no thread waits for another thread, except thread 0 at

@@ -14,9 +14,9 @@ computed in three stages:
     The main loop (`main_loop`) computes the sums of a thread's tile over the thread's part of the terms.
     The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
 
-The function `finish` computes and stores a result from a complete sum. In the five products of the module, `finish` is
-`publish`, `activate`, `propagate` or `descend_weight`. Each of these functions takes its argument `to` in a form of its own:
-`activate`, for example, takes a named tuple `Activation`.
+The function `finish` computes and stores a result from a complete sum. For each of the five products in the module, `finish` is
+one of the functions `publish`, `activate`, `propagate` and `descend_weight`. Each of these functions takes its argument `to` in
+a form of its own: `activate`, for example, takes a named tuple `Activation`.
 """
 
 from collections.abc import Callable

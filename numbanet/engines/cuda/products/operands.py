@@ -3,10 +3,10 @@
 In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. A row r of the operand
 left, and a column c of the operand right, is called a line of the operand. A panel is the part of an operand that is in shared
 memory at one time: several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread
-loads several elements of each panel (part of left or right). The offset of a thread's first element in a panel is called the
-thread's `origin`, which advances from panel to panel. From one element of a thread to the thread's next element, the line index
-grows by `line_step`, and k grows by `k_step`; both steps are constants. Therefore, the distance from a thread's first element
-to its q-th element is the same in all panels; it is called the `place` of the q-th element.
+loads several elements of each panel (a part of the matrix left or right). The offset of a thread's first element in a panel is
+called the thread's `origin`, which advances from panel to panel. From one element of a thread to the thread's next element, the
+line index grows by `line_step`, and k grows by `k_step`; both steps are constants. Therefore, the distance from a thread's
+first element to its q-th element is the same in all panels; it is called the `place` of the q-th element.
 
 If an element lies beyond the last line (row of left, column of right), the thread uses another number in its place, and the
 kernel does not store the sums to which this number contributes.
