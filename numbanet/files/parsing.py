@@ -39,8 +39,8 @@ def reading(source: Location, complaint: str = "cannot read {}: {}") -> Iterator
     Raises
     ------
     ValueError
-        The parser raised an exception. If the exception is a `NeedsMoreError`, the message of the ValueError begins with the
-        name of the file, without `complaint`.
+        The parser raised an exception. If the exception is a `NeedsMoreError` (an argument is missing), the message of the
+        ValueError is the name of the file and the message of the exception, without `complaint`.
     OSError
         The file cannot be opened.
     ModuleNotFoundError
@@ -91,7 +91,10 @@ def opened_archive(file: BinaryIO) -> zipfile.ZipFile:
         )
     for member in archive.infolist():
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"the member {member.filename} of the archive is compressed by a method other than deflate")
+            raise ValueError(
+                f"the member {member.filename} of the archive is compressed by a method other than deflate: write it with "
+                "deflate or without compression"
+            )
     return archive
 
 

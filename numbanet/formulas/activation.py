@@ -18,10 +18,10 @@ FAR = np.array([100.0, 1e3, 1e4, 1e9, 1e18])  # values of z at which an activati
 class Activation(Formula):
     """An activation function a = phi(z) that you write as Python functions of numbers.
 
-    All engines compile the functions into their loops, on the CPU and on GPUs. The functions can use arithmetic, comparisons,
-    `if`, variables, abs, min, max, functions and constants of the module math, global variables that are numbers, and other
-    functions that you write with only these means. The values that global variables have when the `Activation` is created
-    become part of the formula. All constants are converted to the dtype of the network.
+    numbanet compiles the functions into its loops, on the CPU and on GPUs. The functions can use arithmetic, comparisons, `if`,
+    variables, abs, min, max, functions and constants of the module math, global variables that are numbers, and other functions
+    that you write with only these means. The values that global variables have when the `Activation` is created become part of
+    the formula. All constants are converted to the dtype of the network.
 
     Parameters
     ----------
@@ -47,8 +47,9 @@ class Activation(Formula):
     ValueError
         A function contains something that a formula cannot contain (the message names the line), a value is infinite or NaN for
         a number of float32 or float64, or `d_phi` disagrees with central differences of `phi` (the message names z, both
-        numbers and the likely mistake). If a function may be infinite or NaN for some z, let its docstring say for which z the
-        values are finite. `Activation` does not compare `d_phi` with central differences at kinks of `phi`.
+        numbers and the likely mistake). If a function may be infinite or NaN for some z, state in its docstring, with the word
+        "finite", for which z the values are finite. `Activation` does not compare `d_phi` with central differences at kinks of
+        `phi`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The activations and losses of `numbanet.equations.beyond`, which engines treat like the formulas that users write."""
+"""The formulas of `numbanet.equations.beyond` as `Activation` and `Loss` objects, like the formulas that users write."""
 
 import re
 from typing import Any
@@ -23,12 +23,12 @@ def _attributes(name: str) -> dict[str, Any]:
 
 
 def _of_z(name: str, phi: Any, d_phi: Any) -> Activation:
-    """Returns an activation whose derivative d_phi(z) is computed from z."""
+    """Returns an activation whose derivative is d_phi(z), a function of the argument z of phi."""
     return _activation(name, phi, njit_formula(lambda z, a: d_phi(z), cached=False), needs_z=True)
 
 
 def _of_a(name: str, phi: Any, d_phi: Any) -> Activation:
-    """Returns an activation whose derivative d_phi(a) is computed from a."""
+    """Returns an activation whose derivative is d_phi(a), a function of the value a = phi(z)."""
     return _activation(name, phi, njit_formula(lambda z, a: d_phi(a), cached=False), needs_z=False)
 
 

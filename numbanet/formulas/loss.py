@@ -41,8 +41,9 @@ class Loss(Formula):
     ValueError
         A function contains something that a formula cannot contain (the message names the line), a value is infinite or NaN for
         numbers from -10,000 to 10,000, or `d_loss` disagrees with central differences of `loss` (the message names y, y_hat,
-        both numbers and the likely mistake). To allow infinite values, let the function's docstring say for which numbers the
-        values are finite. At kinks of `loss`, `d_loss` is not compared with central differences.
+        both numbers and the likely mistake). To allow infinite values, state in the function's docstring, with the word
+        "finite", for which numbers the values are finite. At kinks of `loss`, `d_loss` is not compared with central
+        differences.
     """
 
     loss: Any

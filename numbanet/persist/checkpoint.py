@@ -150,7 +150,7 @@ class CheckpointFile:
         self._check_epochs(settings, description.training["history"], len(description.training["epoch"]))
 
     def _check_epochs(self, settings: Settings, history: dict[str, list[float]], finished: int) -> None:
-        """Raises ValueError if more than `epochs` epochs are finished, or if the schedule gives finished epochs other rates."""
+        """Raises ValueError if `finished` exceeds `settings.epochs`, or if a schedule function contradicts `history`."""
         if finished > settings.epochs:
             raise ValueError(
                 f"{self.path} contains {checks.count(finished, 'epoch')}, but epochs={settings.epochs}: pass "

@@ -86,7 +86,7 @@ def _array(tensor: Tensor) -> NDArray[Any]:
 
 
 def _tensors(vector: str, topology: Topology) -> list[tuple[str, tuple[int, ...]]]:
-    """Returns the names and shapes of the tensors that form a vector such as "parameters", in the order in the vector."""
+    """Returns the names and shapes of the tensors that form the flat array `vector`, such as "parameters", in its order."""
     prefix = "" if vector == "parameters" else f"{vector}."
     tensors = []
     for l, (n_in, n_out) in enumerate(topology.layers, start=1):

@@ -69,7 +69,7 @@ def draw_symbol(page: Page, symbol: Symbol, x: float, y: float) -> None:
 
 
 def remark(row: Row, width: float) -> Block:
-    """Returns a block with the formula `row.computed_as`, which a loop computes instead of the sheet's formula."""
+    """Returns a `Block` with `row.computed_as`, the form in which a loop computes the row's formula, and a function's name."""
     lines = _formula_lines(row.computed_as, width - INDENT)
     lines.append(line((row.scalar or row.loop).partition(".")[2], SMALLEST, family="monospace", tone="grey"))
     height = _height(lines)
