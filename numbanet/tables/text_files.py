@@ -236,7 +236,7 @@ class Records:
         chunk.clear()
 
     def _named(self) -> dict[str, list[str | None]]:
-        """Returns the columns by name, and adds notes about the columns without a name.
+        """Returns the columns by name, and adds messages about the columns without a name to the notes of the table.
 
         An empty column without a name is left out, because it results from lines that end with a separator. The first column is
         also left out if it has no name and numbers the rows, as a pandas index does. A first column that numbers the rows and

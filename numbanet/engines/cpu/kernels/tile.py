@@ -56,7 +56,7 @@ def _offsets(builder, places, step, half):
 
 @intrinsic
 def load_tile(typingctx, memory, places, step):
-    """Loads a tile from memory; its part of each panel (block of NR columns) begins at an offset in the tuple `places`.
+    """Loads a tile from memory. The tile lies in several panels (blocks of NR columns), in each from an offset in `places` on.
 
     The rows of the tile are `step` elements apart in memory.
     """
@@ -74,7 +74,7 @@ def load_tile(typingctx, memory, places, step):
 
 @intrinsic
 def store_tile(typingctx, memory, places, step, tile):
-    """Stores a tile in memory; its part of each panel (block of NR columns) begins at an offset in the tuple `places`.
+    """Stores a tile in memory. The tile lies in several panels (blocks of NR columns), in each from an offset in `places` on.
 
     The rows of the tile are `step` elements apart in memory.
     """
