@@ -187,9 +187,9 @@ class Network(MultilayerPerceptron):
         Returns
         -------
         dict
-            The values of "loss" and, for cce and bce, "accuracy". The loss and the accuracy are averages over the samples; each
-            batch is measured before the parameters are updated with its gradient. With sample weights, the loss of each
-            sample is multiplied by the sample's weight before averaging; the accuracy counts each sample once.
+            The values of "loss" and, for cce and bce, "accuracy". The loss and the accuracy are averages over the samples, but
+            the loss sse is a sum. Each batch is measured before the parameters are updated with its gradient. With sample
+            weights, each sample's loss is multiplied by the sample's weight first; the accuracy counts each sample once.
 
         Raises
         ------
