@@ -13,15 +13,15 @@ from numbanet import checks, inputs
 from numbanet.distributed.communicators import Communicator, communicator_of
 from numbanet.distributed.consensus import Agreement
 from numbanet.distributed.partition import Shards, Shared
-from numbanet.engines.epoch import rows_between
 from numbanet.inputs import Data, weights
 from numbanet.persist.checkpoint import Checkpoint, CheckpointFile, checkpoint_of, conditions
 from numbanet.training.history import History
-from numbanet.training.loop import Settings, Training, train_in_order
+from numbanet.training.loop import Settings, Training
 from numbanet.training.metrics import check_targets, loss_and_accuracy
 from numbanet.training.model import Model
 from numbanet.training.optimizers import Optimizer, optimizer_of
-from numbanet.training.processes import Batches, Pass, Processes
+from numbanet.training.processes import Batches, Processes
+from numbanet.training.steps import train_in_order
 
 
 class Samples(NamedTuple):
@@ -137,18 +137,21 @@ def train_pass(
     weights of further calls are unknown.
     """
     optimizer = optimizer_of(optimizer)
-    optimizer.check(model.topology.dtype)
+    if optimizer is not model.optimizer:
+        optimizer.check(model.topology.dtype)
     eta = learning_rate_of(learning_rate, optimizer, model)
     # An error must not change the network. The engine finds inf and nan in the first batch before any parameter changes, but
     # after a new optimizer is set and the key for dropout is drawn. Therefore x is searched here if there are several batches,
     # a new optimizer, or dropout.
     unchanged = batch_size is None and optimizer is model.optimizer and not model.topology.dropout
     search = not (unchanged and model.engine.finds_not_finite)
-    data = model.checked(x, y, search=search).weighted(sample_weight).as_given().uploaded(model.engine)
-    pass_ = Pass(data, rows_between(0, data.n), min(batch_size or data.n, data.n), data.total_weight)
+    data = model.checked(x, y, search=search).uploaded(model.engine)
+    if sample_weight is not None:
+        data = data.weighted(sample_weight).as_given()
+    size = min(batch_size or data.n, data.n)
     columns = model.columns or inputs.names_of(x)
     model.use(optimizer)
-    totals = inputs.searched(lambda: train_in_order(model, pass_, eta), data.x, x)
+    totals = inputs.searched(lambda: train_in_order(model, data, size, eta), data.x, x)
     model.columns = columns
     return loss_and_accuracy(totals, model.topology)  # the loss is 1/n times the sum of (weight * loss)
 

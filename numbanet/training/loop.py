@@ -1,7 +1,6 @@
 """The training loop, which runs the epochs, with validation, schedule, early stopping, callbacks and checkpoints."""
 
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,7 +9,6 @@ import numpy as np
 
 from numbanet import checks, inputs
 from numbanet._compile import announced
-from numbanet.engines.epoch import Epoch
 from numbanet.engines.interface import Totals
 from numbanet.inputs import Data
 from numbanet.training import reporting
@@ -21,15 +19,13 @@ from numbanet.training.metrics import Metric, loss_and_accuracy, measure, own
 from numbanet.training.model import Model, Snapshot
 from numbanet.training.monitoring import measured_metrics
 from numbanet.training.optimizers import Optimizer
-from numbanet.training.processes import Batches, Partition, Pass, Processes
+from numbanet.training.processes import Batches, Partition, Processes
 from numbanet.training.schedules import Schedule, rate_of
+from numbanet.training.steps import NO_TOTALS, added, train_parts
 
 
 class NoMoreBatchesError(Exception):
     """Raised to end training if `steps_per_epoch` is given and x yields no more batches."""
-
-
-NO_TOTALS = Totals(0, 0.0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +233,7 @@ class Training:
                         break
                 if not arrays:
                     bar.update(samples)
-                totals = _sum(totals, self.partition.total(last))
+                totals = added(totals, self.partition.total(last))
                 weight += pass_.weight
                 if not np.isfinite(totals.loss):
                     break
@@ -364,35 +360,3 @@ class Training:
                     f"early_stopping had no effect: the metric {name!r} was missing or nan in every epoch; "
                     "monitor another metric"
                 )
-
-
-def train_in_order(model: Model, pass_: Pass, eta: float) -> Totals:
-    """Trains on the samples of `pass_` without copying the state first; returns the sums of losses and correct outputs."""
-    before, totals = model.step, NO_TOTALS
-    updates = pass_.epoch(eta, model.optimizer.rule(), before + 1, model.dropout_key())
-    for totals in train_parts(model, pass_.data, updates):
-        batches, _ = pass_.done(totals, 1)
-        model.step = before + batches
-        if pass_.is_lost(totals):
-            break
-    return totals
-
-
-def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
-    """Trains on each part of an epoch (`Epoch.parts`: usually one); yields the sums of losses and correct outputs so far."""
-    passes = [model.engine.train_epoch(data.x, data.y, part) for part in updates.parts()]
-    return passes[0] if len(passes) == 1 else _joined(passes)
-
-
-def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Trains on an epoch's parts by iterating over each of `passes`; yields the sums of losses and correct outputs so far."""
-    before = NO_TOTALS
-    for each in passes:
-        last = NO_TOTALS
-        for last in each:
-            yield _sum(before, last)
-        before = _sum(before, last)
-
-
-def _sum(a: Totals, b: Totals) -> Totals:
-    return Totals(a.samples + b.samples, a.loss + b.loss, a.hits + b.hits)

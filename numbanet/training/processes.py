@@ -48,6 +48,11 @@ class SharedBatches(NamedTuple):
         return np.diff(self.ends, prepend=0)
 
 
+def finished_batches(processed: int, n: int, batch_size: int) -> int:
+    """Returns the number of whole batches among the first `processed` of `n` samples; the last batch may be smaller."""
+    return -(-processed // batch_size) if processed == n else processed // batch_size
+
+
 class Pass(NamedTuple):
     """One pass over samples in this process, with one update of the parameters after each batch.
 
@@ -92,8 +97,7 @@ class Pass(NamedTuple):
             `Totals` after each batch, and possibly once more after the last batch.
         """
         if self.batches is None:
-            whole = totals.samples == self.order.size  # the last batch may be smaller
-            return (-(-totals.samples // self.batch_size) if whole else totals.samples // self.batch_size), totals.samples
+            return finished_batches(totals.samples, self.order.size, self.batch_size), totals.samples
         count = min(yields, self.batches.ends.size)
         return count, int(self.batches.ends[count - 1])
 

@@ -150,10 +150,13 @@ class FastCpuEngine:
             return totals.loss, self.layout.read(self.layout.spare)
 
     def train_epoch(self, x: np.ndarray, y: np.ndarray, epoch: Epoch) -> Iterator[Totals]:
+        train = self._train_share if epoch.share else self._train
         # An epoch of one batch and one slice needs no claim, because the lock is held until its gradients are complete.
         short = epoch.order.size <= min(epoch.batch_size, self.training_pace.samples)
-        claim = None if short else self._claim()
-        train = self._train_share if epoch.share else self._train
+        return train(x, y, epoch, True) if short else self._train_with_claim(train, x, y, epoch)
+
+    def _train_with_claim(self, train: Callable[..., Iterator[Totals]], x, y, epoch: Epoch) -> Iterator[Totals]:
+        claim = self._claim()
         try:
             yield from train(x, y, epoch, claim is None)
         finally:

@@ -1,0 +1,53 @@
+"""Trains on one pass over samples: calls the engine for each part of an epoch, and adds up the losses and correct outputs."""
+
+import math
+from collections.abc import Iterator
+
+from numbanet.engines.epoch import Epoch, epoch_of, rows_between
+from numbanet.engines.interface import Totals
+from numbanet.inputs import Data
+from numbanet.training.model import Model
+from numbanet.training.processes import finished_batches
+
+NO_TOTALS = Totals(0, 0.0, 0)
+
+
+def train_in_order(model: Model, data: Data, batch_size: int, eta: float) -> Totals:
+    """Trains on the samples in their order, without copying the state first; returns the sums of losses and correct outputs."""
+    before, n, totals = model.step, data.n, NO_TOTALS
+    updates = epoch_of(
+        rows_between(0, n),
+        batch_size,
+        eta,
+        model.optimizer.rule(),
+        first_step=before + 1,
+        weights=data.weights,
+        dropout_key=model.dropout_key(),
+    )
+    for totals in train_parts(model, data, updates):
+        model.step = before + finished_batches(totals.samples, n, batch_size)
+        if not math.isfinite(totals.loss):
+            break
+    return totals
+
+
+def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
+    """Trains on each part of an epoch (`Epoch.parts`: usually one); yields the sums of losses and correct outputs so far."""
+    parts = updates.parts()
+    if len(parts) == 1:
+        return model.engine.train_epoch(data.x, data.y, parts[0])
+    return _joined([model.engine.train_epoch(data.x, data.y, part) for part in parts])
+
+
+def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
+    """Trains on an epoch's parts by iterating over each of `passes`; yields the sums of losses and correct outputs so far."""
+    before = NO_TOTALS
+    for each in passes:
+        last = NO_TOTALS
+        for last in each:
+            yield added(before, last)
+        before = added(before, last)
+
+
+def added(a: Totals, b: Totals) -> Totals:
+    return Totals(a.samples + b.samples, a.loss + b.loss, a.hits + b.hits)
