@@ -16,7 +16,7 @@ def read_only(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
         with np.errstate(all="ignore"):
             array = array.astype(dtype)
     view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
+    view.setflags(False)  # takes less time than `view.flags.writeable = False`
     return view
 
 
@@ -53,7 +53,8 @@ def first_wrong_sum(y: np.ndarray, tolerance: float) -> int | None:
 
 def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:
     """Returns the index of the first sample whose label is outside 0 to classes - 1, or None if there is no such sample."""
-    if np.maximum.reduce(_indices(labels).view(np.uintp)) < classes:  # as an unsigned integer, a negative label is large
+    unsigned = _indices(labels).view(np.uintp)  # as an unsigned integer, a negative label is large
+    if unsigned[unsigned.argmax()] < classes:  # takes less time than `max` if there are few labels
         return None
     samples = np.flatnonzero((labels < 0) | (labels >= classes))
     return int(samples[0]) if samples.size else None
@@ -66,7 +67,7 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
     else:
         y = np.zeros((labels.shape[0], classes), dtype)
         y[np.arange(labels.shape[0]), _indices(labels)] = 1
-    y.flags.writeable = False
+    y.setflags(False)
     return y
 
 
