@@ -321,10 +321,10 @@ class FastCpuEngine:
                     task, arguments_of_all = job.task, (*arguments, new_team(0), False)
                     run = routines.prepare(self.topology, task, arguments_of_all, Workspace(*workspace), clips)
                 self.workspaces[key] = workspace, run
-            *totals, invalid = threads.crew.call(run, arguments, most, reached)
+            position, loss, hits, invalid = threads.crew.call(run, arguments, most, reached)
         if invalid:
             raise NotFiniteError
-        return Totals(*totals)
+        return Totals(position, loss, hits)
 
     def _new_workspace(self, rows: int, drops: bool, spare: bool, layers: int | None) -> tuple[tuple, None]:
         """Returns a `Workspace`'s fields for blocks of `rows` samples, and None in place of `run`, which the caller compiles.
