@@ -294,13 +294,13 @@ class FastCpuEngine:
 
     def _run_turns(self, task: int, samples: Samples, totals=NOTHING, layers: int | None = None) -> Totals:
         """Calls `run` for the task PREDICT, LOGITS or EVALUATE, with all samples of `samples` and the first `layers` layers."""
-        count, most = samples.order.size, 1
+        count, most = samples.order.size, threads.UNCOUNTED
         rows = min(count, self.turn_rows)
         if count * self.topology.parameter_count >= TURN_WEIGHTS:
             most = min(threads.get_num_threads(), self.turns)
             if most > 1:  # each thread processes the same number of blocks, which have (almost) the same size
                 rows = up_to(MR, -(-count // up_to(most, -(-count // self.turn_rows))))
-        return self._call(Job(task, rows, count, False), rows * most, most, samples, totals, NO_TERMS, layers)
+        return self._call(Job(task, rows, count, False), rows * max(most, 1), most, samples, totals, NO_TERMS, layers)
 
     def _call(self, job: Job, rows: int, most: int, samples: Samples, totals, terms, layers: int | None = None) -> Totals:
         """Calls the compiled function `run` in at most `most` threads, with memory for `rows` samples and `layers` layers."""

@@ -48,6 +48,10 @@ class Lock:
         return Lock, ()
 
 
+# The value of the argument `most` of `Crew.call` for calls that take only some microseconds. Recording a call takes about one.
+UNCOUNTED = 0
+
+
 class Call:
     """A compiled call in progress; `helpers` is the number of threads that help the calling thread."""
 
@@ -84,13 +88,15 @@ class Crew:
     def call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None = None) -> Any:
         """Calls `run` in the calling thread and in helping threads on free cores, in at most `most` threads altogether.
 
+        If `most` is UNCOUNTED, only the calling thread computes, and the set `calls` does not record the call.
+
         The calling thread calls run(*arguments, team, helps) with helps = False; `call` returns the result. Helping threads
         pass helps = True. The threads communicate through the array `team`. If a signal handler raises an exception during
         `run`, Python raises the exception after `run` has returned, and the result is lost. Before `run` begins, `call`
         therefore stores `team` in the list `reached`. After an exception, the caller reads in team[POSITION] up to which
         position `run` has processed the samples (0 if `run` has not begun).
         """
-        if most == 1 and reached is None:  # a call that is too short for a second thread
+        if most == UNCOUNTED:
             return run(*arguments, new_team(0), False)
         call = Call()
         with self.lock:
