@@ -45,8 +45,8 @@ def agrees(net, path, n):
 @each("dtype", DTYPES)
 def test_every_activation(dtype, tmp_path):
     names = [name for name in ALL_ACTIVATIONS if (name, dtype) != ("gelu", "float64")]  # ONNX Runtime has no Erf for float64
-    for pair in zip(names, names[1:] + names[:1], strict=True):
-        agrees(network([5, 7, 6, 3], [*pair, "identity"], "mse", dtype), tmp_path / "net.onnx", 40)
+    for part in (names[first : first + 4] for first in range(0, len(names), 4)):
+        agrees(network([5, *range(6, 6 + len(part)), 3], [*part, "identity"], "mse", dtype), tmp_path / "net.onnx", 40)
 
 
 @each("output, loss", PAIRS)
