@@ -259,7 +259,7 @@ class MultilayerPerceptron:
     def trace(self, x: ArrayLike, y: ArrayLike) -> Trace:
         """Returns all intermediate values of one training step, without updating the parameters.
 
-        `trace` counts each sample once, because it has no argument sample_weight, and computes without dropout.
+        `trace` uses no dropout and no sample weights: each sample counts once.
 
         Parameters
         ----------

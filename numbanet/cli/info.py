@@ -48,7 +48,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
-    """Returns how this machine's GPU, or each known GPU if this machine has no usable one, would train a network, and why."""
+    """Returns how a network would be trained, and why, on this machine's GPU or, without a usable GPU, on each known GPU."""
     known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"

@@ -142,8 +142,8 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
         "--early-stopping",
         type=int,
         metavar="N",
-        help="stop after N epochs without a lower loss on samples that are set aside for this purpose: a fifth of the "
-        "training images, or the fraction --validation-split of the table rows that are not held out",
+        help="stop after N epochs without a lower loss on samples that are set aside from the training samples: a fifth of the "
+        "images, or the fraction --validation-split of a table's training rows",
     )
     training.add_argument(
         "--class-weight",

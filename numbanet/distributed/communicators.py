@@ -182,7 +182,7 @@ def communicator_of(value: Communicator | None) -> Communicator:
     Raises
     ------
     TypeError
-        The value lacks members of `Communicator`. The error message names the missing members.
+        The value lacks members of `Communicator`.
     """
     if value is None:
         return SerialCommunicator()
@@ -249,7 +249,7 @@ class Share(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """The text of the warning about more processes than CPUs on a machine."""
+        """The text of the warning that a machine runs more processes than it has CPUs."""
         return (
             f"{self.processes} processes share {self.cpus:g} CPU{'' if self.cpus == 1 else 's'} of this machine, and slow each "
             f"other down: start at most {max(1, int(self.cpus))} on this machine, with the option -n of mpiexec, or a single "

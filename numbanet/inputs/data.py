@@ -91,8 +91,8 @@ class Data(NamedTuple):
     def weighted(self, sample_weight: ArrayLike | None, of: str = "") -> "Data":
         """Returns the samples with the sample weights `sample_weight`, an array of shape (n,).
 
-        If `sample_weight` is None, the samples are returned unchanged. `of` follows the name "sample_weight" in error messages,
-        such as " of validation_data".
+        If `sample_weight` is None, the samples are returned unchanged. `of` is a text, such as " of validation_data", that
+        follows the name "sample_weight" in error messages.
 
         Raises
         ------
@@ -116,8 +116,8 @@ class Data(NamedTuple):
         loss : str
             The network's loss, which determines how y encodes classes.
         add_up : callable, optional
-            Function that adds up the class counts of all processes; required if each process holds different samples. It
-            receives an array with the number of this process's samples in each class, and replaces the array, in place, with
+            Function that adds up the class counts of all processes; required if each process holds different samples. The
+            function receives an array with the number of this process's samples in each class, and overwrites the array with
             the sum of the arrays of all processes.
 
         Raises
@@ -189,5 +189,5 @@ class Data(NamedTuple):
         return self._replace(y=arrays.module_of(self.y).smoothed(self.y, amount, indifferent))
 
     def uploaded(self, engine: Engine) -> "Data":
-        """Returns the samples with x and y on the engine's device; an array that does not fit into its memory is not copied."""
+        """Returns the samples with x and y on the engine's device; an array too large for the device's memory is not copied."""
         return Data(engine.upload(self.x), engine.upload(self.y), self.weights)

@@ -1,4 +1,4 @@
-"""Iterates over the batches of each epoch, which an iterable or a function yields one by one."""
+"""Iterates over the batches of each epoch; an iterable or a function yields the batches one by one."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -64,10 +64,10 @@ class Batches:
             yield self.check(*batch, *(None,) * (3 - len(batch)), f" of batch {number}")
 
     def skip(self, epochs: int) -> None:
-        """Skips the batches of the first `epochs` epochs (those in a checkpoint), so that training resumes with the next batch.
+        """Skips the batches of the first `epochs` epochs, already trained, so that training resumes with the next batch.
 
-        No batch is skipped if the source is an iterator, whose next batch is used, or if each epoch iterates over the source
-        from its beginning.
+        No batch is skipped if each epoch iterates over the source from its beginning, or if the source is an iterator: training
+        then resumes with the iterator's next batch.
         """
         if self.steps_per_epoch is not None and not self.one_shot:
             for _ in self._raw(epochs * self.steps_per_epoch):

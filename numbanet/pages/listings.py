@@ -68,8 +68,9 @@ def stages_of(step: Step) -> dict[str, Any]:
     Returns
     -------
     dict
-        Maps "z", "term", "loss", "dw", "db" and "update" to a name each, and "layers" to a list with one dict per layer, which
-        maps "a", "dl_da" and "delta" to a name each. "dl_da" is None if delta is computed without the stage dL/da.
+        Maps "z", "term", "loss", "dw", "db" and "update" to the names of their stages, and "layers" to a list of dicts, one per
+        layer, which map "a", "dl_da" and "delta" to names of stages; the name for "dl_da" is None if the step computes the
+        layer's delta without dL/da.
     """
     layers = [
         {"a": f"a {layer.activation}", "dl_da": None, "delta": f"delta hidden {layer.activation}"} for layer in step.layers
@@ -110,7 +111,7 @@ def listing(stage: str) -> dict[str, Any]:
 
 @cache
 def _by_names() -> dict[tuple[str, str], list[Row]]:
-    """Returns a dict from (name of a scalar function, name of a loop), both without module names, to rows of the cheat sheet.
+    """Returns a dict from (scalar function, loop), as names without their modules, to rows of the cheat sheet.
 
     Two sections of the cheat sheet have a row for delta = 1/n (a - y); the dict contains only the row in the section about
     backpropagation.

@@ -76,7 +76,7 @@ def loss_terms(step: Step) -> tuple[Array, Array]:
 
 
 def _losses(step: Step, y: Array, parts: int) -> Array:
-    """Returns the loss of each row of y, which holds each sample as `parts` rows: 1, or n_out rows of one output each."""
+    """Returns the loss of each row of y; a sample has `parts` rows in y: one, or n_out rows with one output each."""
     last, losses = step.layers[-1], np.empty(len(y), step.y.dtype)
     n = y.dtype.type(len(step.y))
     z, a = last.z.reshape(y.shape), last.a.reshape(y.shape)

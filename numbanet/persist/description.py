@@ -30,8 +30,8 @@ class Description:
     """All properties of a saved network except its flat vectors (the parameters and the optimizer's moments).
 
     To save a new property, add a field with a default, an entry in `to_dict` (written only if the value is not the default),
-    and a check in `from_dict`; older files then stay readable. The property `vectors` lists the names of the flat vectors in
-    the file. Each flat vector contains one number per parameter of the network.
+    and a check in `from_dict`; older files then stay readable. Each flat vector contains one number per parameter of
+    the network.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Description:
 
     @classmethod
     def from_dict(cls, entries: Any, history: NDArray[Any] | None = None, own: Formulas = ()) -> "Description":
-        """Creates a description from a dict that `to_dict` returned, and from the array of the property `history`.
+        """Creates a description from `entries`, a result of `to_dict`, and `history`, the array of the property `history`.
 
         `own` contains the formulas that users wrote and that the network may use.
 

@@ -30,12 +30,12 @@ def entries(formulas: Iterable[Activation | Loss]) -> list[dict[str, str]]:
 
 
 def in_place_of_names(description: Mapping[str, Any], own: Iterable[Activation | Loss]) -> dict[str, Any]:
-    """Returns a description's activations and loss; a formula from `own` replaces the name of each formula that a user wrote.
+    """Returns a description's activations and loss, with the formulas from `own` in place of the names of users' formulas.
 
     Raises
     ------
     NeedsMoreError
-        A formula is missing in `own`, or its functions have changed since the network was saved.
+        `own` lacks a formula of the network, or the formula's functions have changed since the network was saved.
     ValueError, TypeError, LookupError, AttributeError
         The description is invalid.
     """

@@ -1,7 +1,6 @@
 """The activations of `numbanet.equations.beyond` as nodes of an ONNX graph.
 
-ONNX Runtime computes the operators of these nodes in float32 and in float64, except Erf, which ONNX Runtime computes in float32
-only.
+ONNX Runtime computes every operator that a node uses in float32 and in float64, except Erf, which it computes in float32 only.
 """
 
 import math

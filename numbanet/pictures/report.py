@@ -42,7 +42,7 @@ def report(
     The report contains the loss and the metrics of the network on the given samples, a description of the data and of their
     encoding, the settings, the learning curves, the confusion matrix and the scores of the classes or the predictions against
     the targets, the samples with the largest errors, the permutation importance of the columns, and a description of the
-    machine. Ctrl-C during the measurement of the importance ends only this measurement.
+    machine. Ctrl-C while the permutation importance is measured ends only this measurement.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def report(
         errors and the importance of the pixels as images. By default, `shape` is the shape of the images in a table that was
         read from a file of images.
     settings : dict, optional
-        Settings of the training by name, such as the number of epochs. The report lists the settings.
+        Settings of the training by name, such as the number of epochs.
     command : str, optional
         The command that repeats the training.
 

@@ -154,7 +154,7 @@ def _curve(history: History, name: str) -> str:
 
 
 def _epochs(history: History) -> dict[int, str]:
-    """Returns words such as "first" or "lowest val_loss" for the epochs that the report lists, by the index of the epoch."""
+    """Returns a dict from the index of each epoch that the report lists to words such as "first" or "lowest val_loss"."""
     last, losses = len(history) - 1, np.array(history.history.get("val_loss", []))
     kept = last if history.best_epoch is None else history.epoch.index(history.best_epoch)
     words: dict[int, list[str]] = {0: ["first"], last: []}
@@ -173,7 +173,7 @@ def _of_epoch(name: str, value: float) -> str:
 
 
 def results(network: Network, values: Mapping[str, float], found: Predictions) -> str:
-    """Shows the loss and metrics, and then, for a regression, predictions against targets, else scores of classes or labels.
+    """Shows the loss and the metrics; then, for a regression, predictions against targets; for classes or labels, their scores.
 
     For classes, a confusion matrix stands beside the scores.
     """
@@ -214,7 +214,7 @@ def _mean_as_prediction(found: NumberPredictions) -> str:
 
 
 def _class_as_prediction(found: ClassPredictions) -> str:
-    """Returns sentences: the number of correct predictions, and that number if all predictions were the most frequent class."""
+    """Compares, in sentences, the correct predictions with those of a network that always predicts the most frequent class."""
     counts = np.bincount(found.truth)
     return (
         f"{(found.truth == found.answer).sum():,} of {len(found.truth):,} samples are predicted correctly. For comparison: if "

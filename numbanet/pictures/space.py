@@ -16,7 +16,7 @@ SHARE = 0.95  # the part of the space that a label may fill
 
 
 def width_of(text: str, points: float) -> float:
-    """Returns the width of a text in points; the letter $ begins no formula."""
+    """Returns the width of a text in points; a $ in the text does not begin a formula."""
     return extent(without_formulas(text))[0] * points / POINT
 
 
@@ -27,7 +27,7 @@ def cut(name: str, points: float, width: float) -> str:
 
 
 def wrapped(text: str, points: float, width: float, lines: int = MOST_LINES) -> str:
-    """Returns a text in lines of the given width, in points, which end after a space or an underscore.
+    """Returns a text divided, after spaces and underscores, into lines that are at most `width` points wide.
 
     If the text needs more than `lines` lines, the last line contains an ellipsis, as does a line with a word that is too wide.
     """
@@ -45,7 +45,10 @@ def _fitting(line: str, points: float, width: float) -> str:
 
 
 def label(ax: Axes, x_label: str, y_label: str) -> None:
-    """Writes the labels of the axes, in lines that end before the borders of the figure. The ticks must be final."""
+    """Writes the labels of the axes, in lines that end before the borders of the figure.
+
+    Set the ticks before the call: they determine the place of the Axes.
+    """
     for _ in range(2):  # the lines of the labels move the Axes
         ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes
         box, page = ax.get_window_extent(), ax.figure.bbox.size
@@ -62,7 +65,7 @@ def label(ax: Axes, x_label: str, y_label: str) -> None:
 
 
 def rows_that_fit(ax: Axes, points: float) -> int:
-    """Returns the number of lines of text that fit beside the Axes, above the x axis with its label and ticks."""
+    """Returns the number of lines of text, of the font size `points`, that fit into the height of the Axes."""
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their height is known
     return int(ax.get_window_extent().height / ax.figure.dpi * 72 / (LEADING * points))
 

@@ -44,8 +44,8 @@ class Spelling:
     Raises
     ------
     ValueError, TypeError
-        decimal or thousands is not a single character, is a letter, a digit, a sign or a quotation mark, or both are the same;
-        or missing is a single string instead of a list.
+        decimal or thousands is not a single character, or is a letter, a digit, a sign or a quotation mark; decimal and
+        thousands are the same character; or missing is a single string instead of a list.
     """
 
     decimal: str = "."
@@ -139,7 +139,7 @@ COMMON = [Spelling(","), *(Spelling(decimal, thousands) for decimal, thousands i
 
 
 def fitting(strings: Collection[str]) -> list[Spelling]:
-    """Returns the simplest of the number formats in `COMMON` in which all strings are numbers; the list may be empty.
+    """Returns the simplest spellings in `COMMON` in which all strings are numbers: one, two, or none if none fits.
 
     The function returns two spellings if the strings are ambiguous: 1,500 may contain a decimal comma or a thousands separator.
     """
@@ -169,7 +169,7 @@ def odd_sign(text: str) -> str | None:
 
 
 def are_odd_numbers(strings: Collection[str]) -> bool:
-    """Returns True if all strings are numbers, and `odd_sign` returns advice for at least one of them."""
+    """Returns True if all strings are numbers, and at least one has a sign that numbanet does not read (see `odd_sign`)."""
     return any(map(odd_sign, strings)) and all(odd_sign(text) or _is_number(text) for text in strings)
 
 
