@@ -164,9 +164,11 @@ def block_at(position, first, block_rows, count, job):
 @njit_merged
 def copy_outputs(memory, header, table, outputs, position, span):
     """Copies z or a of the last layer to the caller's array: outputs[position + s, j] = table[j][s], for each s in `span`."""
+    n_out, rows = outputs.shape[1], header.rows
     for s in range(span.begin, span.end):
-        for j in range(outputs.shape[1]):
-            outputs[position + s, j] = get(memory, table + j * header.rows + s)
+        row = (position + s) * n_out
+        for j in range(n_out):
+            put(outputs, row + j, get(memory, table + j * rows + s))
 
 
 @njit_merged
