@@ -187,8 +187,8 @@ class Network(MultilayerPerceptron):
         Returns
         -------
         dict
-            The values of "loss" and, for cce and bce, "accuracy". The loss and the accuracy are averages over the samples, but
-            the loss sse is a sum. Each batch is measured before the parameters are updated with its gradient. With sample
+            The values of "loss" and, for cce and bce, "accuracy". The accuracy and every loss except sse are averages over the
+            samples; sse is a sum. Each batch is measured before the parameters are updated with its gradient. With sample
             weights, each sample's loss is multiplied by the sample's weight first; the accuracy counts each sample once.
 
         Raises

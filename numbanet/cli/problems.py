@@ -60,7 +60,7 @@ class Problem(NamedTuple):
 def _watches(options: argparse.Namespace) -> bool:
     """Returns whether early stopping or the schedule depends on the validation loss.
 
-    If the result is True, the final metrics must be computed on samples that the validation loss does not use.
+    If it does, the caller must compute the final metrics on other samples than the validation loss.
     """
     return options.early_stopping is not None or options.schedule == "plateau"
 
@@ -133,7 +133,7 @@ def of_table(options: argparse.Namespace) -> Problem:
 
 
 def _summary(encoding: tables.Encoding, task: str, reason: str) -> str:
-    """Returns a description of the target, the task and the kinds of columns of a table; `reason` says why it is this task."""
+    """Returns text about the target, the task and the kinds of columns of a table; `reason` says why the task was chosen."""
     target, classes, losses = encoding.target, "", ""
     if isinstance(target, Classes):
         classes = f" into {len(target.labels)} classes"

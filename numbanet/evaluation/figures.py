@@ -25,7 +25,7 @@ def unit_of(encoding: Encoding | None) -> str | None:
 
 
 def metrics_in_units(metrics: Iterable[str | Metric], encoding: Encoding | None) -> dict[str, Callable]:
-    """Returns metric functions by name.
+    """Returns the functions of the given metrics, by name.
 
     For a regression target of a table, the returned functions compute in the target's units.
 

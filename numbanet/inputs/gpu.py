@@ -146,9 +146,10 @@ def classes(y: Any, binary: bool) -> np.ndarray:
 def smoothed(y: Any, amount: float, indifferent: float) -> Any:
     """Returns y + amount * (indifferent - y) as a GPU array, bitwise equal to the result of `numbanet.inputs.host.smoothed`.
 
-    One kernel writes the rounded products amount * (indifferent - y) to memory, and a second kernel adds y. In a single kernel,
-    the compiler would fuse the product and the sum into one multiply-add instruction. A multiply-add rounds only once, and
-    would therefore give other bits than NumPy, which rounds twice.
+    Label smoothing moves every target towards the number `indifferent`: 1 / n_out for cce, 1/2 for bce. One kernel writes the
+    rounded products amount * (indifferent - y) to memory, and a second kernel adds y. In a single kernel, the compiler would
+    fuse the product and the sum into one multiply-add instruction. A multiply-add rounds only once, and would therefore give
+    other bits than NumPy, which rounds twice.
     """
     number = y.dtype.type
     ensure_free(y.size * y.dtype.itemsize, y.shape[0], "smoothing the targets of")

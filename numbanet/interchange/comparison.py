@@ -25,8 +25,8 @@ def check_reproduces(
         A function that returns the model's outputs for inputs (n, n_in). The outputs may be the network's predictions, its
         logits (z of the last layer) or, for a softmax, the logarithms of its predictions.
     rtol : float
-        The largest allowed difference between two outputs, relative to the largest absolute value of the logits. The inputs
-        are random numbers of several scales, and this largest value is determined for each scale.
+        The largest allowed difference between two outputs, relative to the largest absolute logit. The inputs are random
+        numbers of several scales, and the largest logit is determined for each scale separately.
     remedy : str
         The last sentence of the error message, which says which models are supported.
     """
@@ -60,8 +60,8 @@ def _largest_gap(
 ) -> float:
     """Returns the largest difference between the outputs `y` and `expected`, divided by the tolerance.
 
-    For each scale of the random inputs, the tolerance is `rtol` times the largest absolute value of the logits or, if
-    `is_bounded` is True, at least `rtol`.
+    For each scale of the random inputs, the tolerance is `rtol` times the largest absolute value of the logits. If
+    `is_bounded` is True, the tolerance is at least `rtol`.
     """
     gaps = []
     for rows in np.split(np.arange(len(y)), len(SCALES)):

@@ -108,7 +108,7 @@ def _matrix(part: Named) -> str:
 
 
 def _indices(length: int) -> list[int | None]:
-    """Returns the row or column indices to show: all, or the first few, None for the omitted ones, and the last."""
+    """Returns the row or column indices to show; if any are omitted, one None before the last index stands for them."""
     if length <= MOST:
         return list(range(length))
     return [*range(MOST - 2), None, length - 1]

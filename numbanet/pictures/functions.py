@@ -22,7 +22,7 @@ def softmax_columns(z_1: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def softmax_of(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the softmax activations of z, an array of shape (n, n_out), computed by softmax_sum and softmax_activation."""
+    """Returns the softmax activations of z, an array of shape (n, n_out), computed by the loops of `numbanet.equations`."""
     a, z_max, others = np.empty_like(z), np.empty(len(z)), np.empty(len(z))
     equations.softmax_sum(z, z_max, others)
     equations.softmax_activation(z, z_max, others, a)

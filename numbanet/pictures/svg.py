@@ -72,8 +72,8 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
 def _in_css(colour: str) -> str:
     """Returns a colour such as "#0072b2" as CSS that depends on the colours of the page.
 
-    The colour of a bias in a network diagram, which lies between the colour of its sign and the background, becomes a mixture
-    of these two colours in CSS.
+    In a network diagram, the colour of a bias lies between the background and the colour of the bias's sign; in CSS, it becomes
+    a mixture of these two colours.
     """
     if colour.upper() in VARIABLES:
         return f"var(--{VARIABLES[colour.upper()]}, {colour})"
