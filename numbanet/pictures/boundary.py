@@ -175,7 +175,7 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     would need more than half of the width of the Axes, it has smaller letters and, if necessary, omits names and ends with
     their number.
     """
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
+    style.lay_out(ax)
     width, height = size_in_mm(ax)
     names = list(map(shortened, names))
     points, rows, columns, wide = style.LABEL_POINTS, 1, 1, 0.0
@@ -224,7 +224,7 @@ def _make_narrower(ax: Axes, share: float) -> None:
 
 def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDArray[np.integer], names: list[str]) -> None:
     """Writes the name of each class into its region, as far as possible from other regions; omits a name that does not fit."""
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their size is known
+    style.lay_out(ax)
     for c, name in enumerate(map(shortened, names)):
         size = (size_of(without_formulas(name), style.LABEL_POINTS) + 2 * AROUND_NAME) / size_in_mm(ax) * GRID
         half = np.ceil(size[::-1] / 2).astype(int)  # in rows and columns of the grid

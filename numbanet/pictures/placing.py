@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from numbanet.pictures.page import POINT, SMALLEST, extent
-from numbanet.pictures.style import points_of
+from numbanet.pictures.style import lay_out, points_of
 
 GAPS, BORDER = (0.6, 1.6), 0.5  # the distances of a name from its line, and from the border of the panel
 LEADING = 1.3  # the height of a line of text with several lines, per height of the line
@@ -112,7 +112,7 @@ def name_point(ax: Axes, point: tuple[float, float], names: Sequence[str], lines
     `names` contains the name in several forms. The first form that fits is written; if the Axes are small, with smaller
     letters. A thin line leads to a name that is not beside its point. If no form fits, the point has no name.
     """
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that lengths are known
+    lay_out(ax)
     panel, place = size_in_mm(ax), in_mm(ax, np.array([point]))
     drawn = np.concatenate([dense(in_mm(ax, np.array(line.get_xydata()))) for line in lines])
     extents = [(text.get_window_extent().get_points() - ax.get_window_extent().min) / ax.figure.dpi * 25.4 for text in ax.texts]

@@ -205,10 +205,13 @@ def _write_title(ax: Axes, title: str) -> None:
     """Writes a title at the left end of the Axes, in lines that end before the right end of the figure, and places the Axes."""
     points = min(TITLE_POINTS, style.points_of(ax) + 1)
     for _ in range(2):  # the second line of a title moves the Axes
-        ax.figure.draw_without_rendering()  # type: ignore[union-attr]
-        space = (ax.figure.bbox.width - ax.get_window_extent().x0) / ax.figure.dpi * 72
-        ax.set_title(wrapped(title, points, 0.95 * space), loc="left", size=points, color=style.theme(ax).ink)
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+        style.lay_out(ax)
+        space = (ax.figure.bbox.x1 - ax.get_window_extent().x0) / ax.figure.dpi * 72
+        lines = wrapped(title, points, 0.95 * space)
+        if lines == ax.get_title(loc="left"):
+            return
+        ax.set_title(lines, loc="left", size=points, color=style.theme(ax).ink)
+    style.lay_out(ax)
 
 
 def _name_classes(ax: Axes, classes: list[str], points: float, step: int = 1) -> None:
@@ -316,8 +319,8 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     limit = np.abs(w).max() or 1.0
     image = ax.imshow(wall, cmap=theme.diverging, vmin=-limit, vmax=limit)
     ax.set_axis_off()
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that the room for them is known
-    room = ax.get_position(original=True).transformed(ax.figure.transFigure)  # type: ignore[union-attr]
+    style.lay_out(ax)
+    room = ax.get_position(original=True).transformed(ax.figure.transSubfigure)  # type: ignore[union-attr]
     title = f"weights $w$ of the {checks.count(w.shape[1], 'neuron')} of layer 1, one image per neuron"
     letters = len(title) * room.width / ax.figure.dpi * 72 / (extent(title)[0] / POINT * TITLE_POINTS)
     ax.set_title(textwrap.fill(title, max(1, int(letters))), loc="left", size=TITLE_POINTS, color=theme.ink)
@@ -326,5 +329,5 @@ def weight_images(network: Network, shape: tuple[int, int], *, ax: Axes | None =
     bar = ax.figure.colorbar(image, ax=ax, shrink=high / room.height, ticks=ticks, pad=0.02)
     bar.outline.set_visible(False)
     style.calm_bar(ax, bar)
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # the next drawing places the title and the bar finally
+    style.lay_out(ax)  # the next drawing places the title and the bar finally
     return ax

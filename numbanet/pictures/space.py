@@ -50,29 +50,30 @@ def label(ax: Axes, x_label: str, y_label: str) -> None:
     Set the ticks before the call: they determine the place of the Axes.
     """
     for _ in range(2):  # the lines of the labels move the Axes
-        ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes
-        box, page = ax.get_window_extent(), ax.figure.bbox.size
+        style.lay_out(ax)
+        box, page = ax.get_window_extent(), ax.figure.bbox
         for axis, text, low, high, whole, most in (
-            (ax.xaxis, x_label, box.x0, box.x1, page[0], style.room(ax)[0]),
-            (ax.yaxis, y_label, box.y0, box.y1, page[1], style.room(ax)[1]),
+            (ax.xaxis, x_label, box.x0 - page.x0, box.x1 - page.x0, page.width, style.room(ax)[0]),
+            (ax.yaxis, y_label, box.y0 - page.y0, box.y1 - page.y0, page.height, style.room(ax)[1]),
         ):
             middle = (low + high) / 2
             width = min(2 * min(middle, whole - middle) / ax.figure.dpi * 72, most)
             points = float(axis.label.get_fontsize())
             axis.set_label_text(wrapped(text, points, SHARE * width), parse_math=False)
+    ax.xaxis.get_tightbbox()  # determines the factor of the numbers
     if ax.xaxis.get_offset_text().get_text():  # the factor of the numbers is at the right, above the label
         ax.xaxis.labelpad += float(ax.xaxis.get_offset_text().get_fontsize())
 
 
 def rows_that_fit(ax: Axes, points: float) -> int:
     """Returns the number of lines of text, of the font size `points`, that fit into the height of the Axes."""
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes, so that their height is known
+    style.lay_out(ax)
     return int(ax.get_window_extent().height / ax.figure.dpi * 72 / (LEADING * points))
 
 
 def leave_out_texts(ax: Axes) -> None:
     """Leaves out the texts of a small diagram that would lie over other texts or beyond the figure, the longest texts first."""
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # places the Axes
+    style.lay_out(ax)
     page = ax.figure.bbox.padded(1)
     kept: list[Bbox] = []
     for text in sorted(ax.texts, key=lambda text: len(text.get_text())):
