@@ -78,8 +78,9 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 def none_is_default(target: Target) -> Target:
     """Decorator: if None is passed for an optional argument, the function receives the default of the argument instead.
 
-    Arguments without a default, and arguments whose default is None, are passed unchanged. If the decorator is applied to a
-    class, it replaces the method `__init__` of the class.
+    Arguments without a default, and arguments whose default is None, are passed unchanged. If a call has an argument with an
+    unknown name, the TypeError suggests the name that was probably meant. If the decorator is applied to a class, it replaces
+    the method `__init__` of the class.
     """
     function: Any = target.__init__ if isinstance(target, type) else target
     parameters = list(inspect.signature(function).parameters.values())
@@ -92,7 +93,15 @@ def none_is_default(target: Target) -> Target:
             args = tuple(defaults.get(name) if value is None else value for value, name in zip(args, positions, strict=False))
         if NoneType in map(type, kwargs.values()):
             kwargs = {name: defaults.get(name) if value is None else value for name, value in kwargs.items()}
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            unknown = next((name for name in kwargs if name not in positions), None)
+            if unknown is None:
+                raise
+            name = target.__qualname__.removesuffix(".__init__")
+            message = f"{name}() has no argument {unknown!r}{suggestion(unknown, positions)}"
+            raise TypeError(message) from None
 
     if isinstance(target, type):
         setattr(target, "__init__", with_defaults)  # noqa: B010 - a type checker refuses the assignment

@@ -228,8 +228,10 @@ def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") ->
         array = array.reshape(array.shape[0], 1)
     if not labels and (array.ndim != 2 or array.shape[1] != n_out):
         flat = " or, as integer labels, (n,)" if topology.loss == "cce" else " or (n,)" if n_out == 1 else ""
+        labels_need = "; for class labels, create the network with the loss cce" if array.shape == (n,) else ""
         raise ValueError(
             f"{name} has shape {array.shape}, but the network has {count(n_out, 'output')}: pass shape (n, {n_out}){flat}"
+            f"{labels_need}"
         )
     if array.shape[0] != n:
         raise ValueError(f"x has {n} samples, but {name} has {array.shape[0]}")

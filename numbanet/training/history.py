@@ -91,4 +91,5 @@ class History:
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
-        return f"<History of {len(self.epoch)} epochs{': ' if last else ''}{last}>"
+        ended = ", interrupted" if self.interrupted else ""
+        return f"<History of {checks.count(len(self.epoch), 'epoch')}{ended}{': ' if last else ''}{last}>"

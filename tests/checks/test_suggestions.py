@@ -112,3 +112,19 @@ def test_fit_suggests_names(options, message):
     with pytest.raises(ValueError) as error:
         net.fit(np.eye(3), np.array([0, 1, 0]), epochs=1, verbose=0, **options)
     assert message in str(error.value)
+
+
+@each(
+    "call, message",
+    [
+        (lambda net: net.fit([[0, 0, 0]], [0], epochs=1, lr=0.1), "fit() has no argument 'lr' (did you mean 'learning_rate'?)"),
+        (lambda net: net.partial_fit([[0, 0, 0]], [0], batchsize=1), "(did you mean 'batch_size'?)"),
+        (lambda net: net.predict([[0, 0, 0]], zzz=1), "Network.predict() has no argument 'zzz'"),
+        (lambda net: Network([3, 2], "softmax", "cce", activation="relu"), "Network() has no argument 'activation' (did you"),
+        (lambda net: net.fit([[0, 0, 0]], [0]), "missing 1 required keyword-only argument: 'epochs'"),
+    ],
+)
+def test_a_wrong_argument_name_is_answered_with_the_right_one(call, message):
+    with pytest.raises(TypeError) as error:
+        call(Network([3, 2], "softmax", "cce"))
+    assert message in str(error.value)

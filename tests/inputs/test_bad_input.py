@@ -162,7 +162,7 @@ BAD_Y = {
         (np.full((3, 2), 0.5), ValueError, r"x has 4 samples, but y has 3"),
     ],
     "mse": [
-        (np.ones(4), ValueError, r"y has shape \(4,\), but the network has 2 outputs: pass shape \(n, 2\)"),
+        (np.ones(4), ValueError, r"2 outputs: pass shape \(n, 2\); for class labels, create the network with the loss cce"),
         (np.full((4, 2), np.inf), ValueError, r"y\[0, 0\] is inf"),
         (np.ones((4, 2), complex), TypeError, r"y must contain real numbers"),
         (np.ones((5, 2)), ValueError, r"x has 4 samples, but y has 5"),

@@ -381,6 +381,7 @@ def test_early_stopping_restores_after_an_interruption_too(samples):
         *samples, epochs=9, early_stopping=numbanet.EarlyStopping(5, monitor="figure", mode="min"), callbacks=watch, **SETTINGS
     )
     assert history.interrupted and history.best_epoch == 1 and (flat(net) == watch.seen[0]).all()
+    assert repr(history).startswith(f"<History of {len(history)} epochs, interrupted: loss=")
 
 
 def test_a_metric_that_is_not_there_cannot_be_watched(samples):
