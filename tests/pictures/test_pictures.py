@@ -280,7 +280,7 @@ COLOURED |= {"large numbers", "weight_images"}  # the drawings with coloured pix
 @each("name", DRAWINGS)
 def test_the_colours_of_a_picture_on_a_page_are_those_of_the_page(name):
     """A picture with coloured pixels keeps its white background; all other pictures take the colours of the page."""
-    drawn = pictures.svg(lambda: DRAWINGS[name](None), "picture", "a picture")
+    drawn = pictures.svg(lambda: drawing_of(name), "picture", "a picture")
     literal = set(re.findall(r"(?<!, )#[0-9a-f]{6}", drawn))
     if name in COLOURED:
         assert re.search(r'<path d="[^"]*"\s+style="fill: #ffffff', drawn) and "var(" not in drawn

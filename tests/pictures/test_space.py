@@ -85,7 +85,7 @@ def test_every_picture_has_long_texts():
     assert {name.partition(",")[0] for name in LONG} == drawing
 
 
-@each("size", [None, (2, 1.5), (3, 2.2), (6.4, 4.8)])
+@each("size", [None, (2, 1.5), (3, 2.2)])
 @each("name", LONG)
 def test_long_texts_fit(name, size):
     with warnings.catch_warnings():
