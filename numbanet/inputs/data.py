@@ -190,4 +190,5 @@ class Data(NamedTuple):
 
     def uploaded(self, engine: Engine) -> "Data":
         """Returns the samples with x and y on the engine's device; an array too large for the device's memory is not copied."""
-        return Data(engine.upload(self.x), engine.upload(self.y), self.weights)
+        x, y = engine.upload(self.x), engine.upload(self.y)
+        return self if x is self.x and y is self.y else Data(x, y, self.weights)

@@ -53,7 +53,7 @@ def first_wrong_sum(y: np.ndarray, tolerance: float) -> int | None:
 
 def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:
     """Returns the index of the first sample whose label is outside 0 to classes - 1, or None if there is no such sample."""
-    unsigned = _indices(labels).view(np.uintp)  # as an unsigned integer, a negative label is large
+    unsigned = labels.astype(np.intp, copy=False).view(np.uintp)  # as an unsigned integer, a negative label is large
     if unsigned[unsigned.argmax()] < classes:  # takes less time than `max` if there are few labels
         return None
     samples = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -63,10 +63,10 @@ def first_unknown_label(labels: np.ndarray, classes: int) -> int | None:
 def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
     """Returns the labels as one-hot rows, a read-only array of shape (n, classes)."""
     if classes <= _MOST_CLASSES:
-        y = _identity(classes, dtype).take(_indices(labels), axis=0)
+        y = _identity(classes, dtype).take(labels.astype(np.intp, copy=False), axis=0)
     else:
         y = np.zeros((labels.shape[0], classes), dtype)
-        y[np.arange(labels.shape[0]), _indices(labels)] = 1
+        y[np.arange(labels.shape[0]), labels.astype(np.intp)] = 1
     y.setflags(False)
     return y
 
@@ -75,10 +75,6 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
 def _identity(classes: int, dtype: np.dtype) -> np.ndarray:
     """Returns the one-hot rows of all classes."""
     return np.eye(classes, dtype=dtype)
-
-
-def _indices(labels: np.ndarray) -> np.ndarray:
-    return labels.astype(np.intp, copy=False)
 
 
 def classes(y: np.ndarray, binary: bool) -> np.ndarray:

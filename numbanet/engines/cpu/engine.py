@@ -289,7 +289,11 @@ class FastCpuEngine:
         if job.batch_size > samples.order.size:
             job = job._replace(batch_size=samples.order.size)
         rows = self._block_rows(job.batch_size)
-        most = self.layout.threads if rows * self.topology.parameter_count >= SHARED_WEIGHTS else 1
+        if rows * self.topology.parameter_count >= SHARED_WEIGHTS:
+            most = self.layout.threads
+        else:  # one thread
+            short = (job.stop - totals.samples) * self.topology.parameter_count < TURN_WEIGHTS
+            most = threads.UNCOUNTED if short else 1
         return self._call(job, rows, most, samples, totals, terms)
 
     def _run_turns(self, task: int, samples: Samples, totals=NOTHING, layers: int | None = None) -> Totals:

@@ -97,7 +97,10 @@ class Crew:
         position `run` has processed the samples (0 if `run` has not begun).
         """
         if most == UNCOUNTED:
-            return run(*arguments, new_team(0), False)
+            team = new_team(0)
+            if reached is not None:
+                reached[:] = [team]
+            return run(*arguments, team, False)
         call = Call()
         with self.lock:
             self.calls.add(weakref.ref(call, self.calls.discard))
