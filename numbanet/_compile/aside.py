@@ -14,8 +14,13 @@ from numbanet._compile.folder import cache_folder
 
 SECONDS = 60.0  # the longest time to wait for the second process
 
-# With the same path, the second process imports the same modules as this process.
-_CODE = "import sys; sys.path[:] = {path!r}; from {module} import {name}; {name}(*{arguments!r})"
+# With the same path, the second process imports the same modules as this process, but not numbanet/__init__.py: its imports
+# take a tenth of a second, and no compilation needs them.
+_CODE = (
+    "import sys, types; sys.path[:] = {path!r}; "
+    "package = sys.modules[{root!r}] = types.ModuleType({root!r}); package.__path__ = {folders!r}; "
+    "from {module} import {name}; {name}(*{arguments!r})"
+)
 
 
 @contextlib.contextmanager
@@ -26,7 +31,9 @@ def called_aside(function: Callable, arguments: tuple[str, ...]) -> Iterator[Cal
     the second process if it is still running. If there is no cache folder that can be written to, or if no Python process can
     be started, `function` is not called.
     """
-    process = _start(_CODE.format(path=sys.path, module=function.__module__, name=function.__name__, arguments=arguments))
+    root = function.__module__.partition(".")[0]
+    folders, names = list(sys.modules[root].__path__), {"module": function.__module__, "name": function.__name__}
+    process = _start(_CODE.format(path=sys.path, root=root, folders=folders, arguments=arguments, **names))
     if process is None:
         yield lambda: None
         return

@@ -26,7 +26,7 @@ from numbanet.engines.cpu.kernels.elementwise import (
     activation_error,
     users_formula,
 )
-from numbanet.engines.cpu.kernels.losses import ERROR, SCORE, cce_score, score_and_error
+from numbanet.engines.cpu.kernels.losses import ERROR, SCORE, score_and_error
 from numbanet.engines.cpu.kernels.product import BACKWARD, FORWARD, UPDATE, backward, forward, update
 from numbanet.engines.cpu.kernels.softmax import (
     SOFTMAX_LAYER,
@@ -36,20 +36,17 @@ from numbanet.engines.cpu.kernels.softmax import (
 )
 from numbanet.engines.topology import OWN_ACTIVATION, Topology
 from numbanet.equations.activations import IDENTITY, SOFTMAX
-from numbanet.equations.losses import CCE
 
 
 def _formula_of(topology: Topology, kind: int) -> Formula:
     return FORMULAS[kind] if kind in FORMULAS else users_formula(topology.own_activations[kind - OWN_ACTIVATION])
 
 
-# The routines that take the longest to compile: the matrix products and the loss cce. The keys are names of fields of the
-# header.
+# The routines that take the longest to compile: the matrix products. The keys are names of fields of the header.
 LONGEST = {
     "forward": (FORWARD, forward),
     "backward": (BACKWARD, backward),
     "update": (UPDATE, update),
-    "score": (SCORE, cce_score),
 }
 
 # For each dtype for which this process has compiled `run`: `run` for this dtype.
@@ -72,7 +69,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
     while this process compiles `run` and the other routines.
     """
     dtype, header, layers, trains = topology.dtype, workspace.header[0], workspace.layers, task == TRAIN
-    longest = _longest(topology, task)
+    longest = _longest(task)
     missing = [name for name in longest if LONGEST[name][0].must_be_compiled(LONGEST[name][1], dtype)]
     argument_types = () if dtype in COMPILED else types_of(arguments)
     aside = missing if argument_types and must_be_compiled(run, argument_types) else missing[1:]
@@ -82,8 +79,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
         _prepare_layers(topology, trains, header, layers)
         if task in (EVALUATE, TRAIN):
             score, error = score_and_error(topology)
-            if "score" not in longest:
-                header["score"] = SCORE.address(score, dtype)
+            header["score"] = SCORE.address(score, dtype)
             if trains:
                 header["error"] = ERROR.address(error, dtype)
         if trains and layers["limit"].any():
@@ -96,12 +92,11 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
     return COMPILED[dtype]
 
 
-def _longest(topology: Topology, task: int) -> list[str]:
+def _longest(task: int) -> list[str]:
     """Returns the keys of LONGEST whose routines a task needs. `compile_longest` compiles the routines in this order."""
     if task == DESCEND:
         return []
-    products = ["forward", "backward", "update"] if task == TRAIN else ["forward"]
-    return [*products, "score"] if topology.loss_kind == CCE and task in (EVALUATE, TRAIN) else products
+    return ["forward", "backward", "update"] if task == TRAIN else ["forward"]
 
 
 def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager[Callable[[], None]]:
