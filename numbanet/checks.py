@@ -91,7 +91,7 @@ def none_is_default(target: Target) -> Target:
     def with_defaults(*args: Any, **kwargs: Any) -> Any:
         if NoneType in map(type, args):  # a generator would be slower, and `None in args` would compare arrays
             args = tuple(defaults.get(name) if value is None else value for value, name in zip(args, positions, strict=False))
-        if NoneType in map(type, kwargs.values()):
+        if kwargs and NoneType in map(type, kwargs.values()):
             kwargs = {name: defaults.get(name) if value is None else value for name, value in kwargs.items()}
         try:
             return function(*args, **kwargs)
