@@ -131,7 +131,7 @@ def test_the_numbers_of_a_confusion_matrix_lie_inside_their_cells(name):
         assert left < box.x0 and box.x1 < right and bottom < box.y0 and box.y1 < top, text.get_text()
 
 
-@each("classes, side, kinds", [(3, 3, 2), (10, 4, 2), (10, 2.5, 1), (20, 5, 1), (30, 3, 0), (60, 5, 0)])
+@each("classes, side, kinds", [(3, 3, 2), (10, 4, 2), (10, 2.5, 1), (20, 5, 1), (30, 3, 0), (40, 3.4, 0)])
 def test_a_confusion_matrix_omits_letters_that_would_be_too_small(classes, side, kinds):
     """A small cell shows only the number of samples, and a tiny cell shows no letters."""
     y = np.random.default_rng(0).integers(0, classes, 20 * classes)
@@ -219,6 +219,7 @@ def test_a_legend_inside_the_axes_leaves_the_layout_of_the_caller_alone():
 def test_a_long_legend_covers_neither_the_axes_nor_their_neighbours(classes, size, names, layout):
     """A legend that cannot be longer ends with the number of names that it omits."""
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(2 * size[0], size[1]), layout=layout)
+    right.set(xticks=[], yticks=[0, 1])
     x, named = RANDOM.normal(size=(2 * classes, 2)), names and [names.format(c) for c in range(classes)]
     network = Network([2, 8, classes], "tanh", "cce", seed=0)
     pictures.decision_boundary(network, x, np.arange(2 * classes) % classes, names=named, ax=left)
