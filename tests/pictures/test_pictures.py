@@ -70,7 +70,7 @@ def drawing_of(name):
 @functools.cache
 def dark_drawing_of(name):
     """Returns Axes of a dark figure, on which a drawing draws, and other Axes, which pyplot would choose."""
-    figure, (given, other) = pyplot.subplots(1, 2, figsize=(14, 7), facecolor=style.DARK.paper)
+    _, (given, other) = pyplot.subplots(1, 2, figsize=(14, 7), facecolor=style.DARK.paper)
     other.set_axis_off()
     assert DRAWINGS[name](given) is given
     return given, other

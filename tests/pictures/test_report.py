@@ -133,7 +133,7 @@ def arrays(kind):
 
 @pytest.fixture(scope="module")
 def report_of(tmp_path_factory):
-    """Returns a function that returns the path of a report on a network of arrays, written once, the network and its targets."""
+    """Returns a function that returns the path of a report, which is written once, the report's network and its targets."""
     folder = tmp_path_factory.mktemp("reports")
 
     @functools.cache
