@@ -15,7 +15,7 @@ from matplotlib import pyplot
 
 from numbanet import pictures
 from numbanet.formulas import Activation
-from numbanet.pictures import space
+from numbanet.pictures import space, style
 from tests.pictures.drawings import (
     DIGITS,
     DRAWINGS,
@@ -29,7 +29,7 @@ from tests.pictures.drawings import (
     WIDE,
     history_of,
 )
-from tests.pictures.test_pictures import check_texts, closed, texts_of  # noqa: F401 - the fixture closes all figures
+from tests.pictures.test_pictures import check_texts, closed, drawn_texts, texts_of  # noqa: F401 - the fixture closes all figures
 
 WORDS, WORD = "a remarkably long name of a class or a column", "an_uninterruptedly_long_name_of_a_metric"
 NAMES = [f"{WORDS} {k}" for k in range(20)]
@@ -99,10 +99,23 @@ def test_long_texts_fit(name, size):
 
 @each("name", LONG)
 def test_long_texts_fit_in_a_part_of_a_figure(name):
-    figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.4), width_ratios=[1, 2, 1], layout="constrained")
-    LONG[name](axes[1])
+    """Every other picture is drawn on one of three Axes, and the remaining pictures in one of three SubFigures."""
+    figure = pyplot.figure(figsize=(9, 2.4), layout="constrained", facecolor=style.DARK.paper)
+    if [*LONG].index(name) % 2:
+        LONG[name](figure.subplots(1, 3, width_ratios=[1, 2, 1])[1])
+    else:
+        part = figure.subfigures(1, 3, width_ratios=[1, 2, 1])[1]
+        ax = LONG[name](part.subplots())
+        assert style.theme(ax).ink == style.DARK.ink and ax.figure is part
+        figure.draw_without_rendering()
+        assert all(part.bbox.padded(1).contains(*corner) for text in drawn_texts(part) for corner in corners_of(text))
     figure.draw_without_rendering()
     check_texts(figure)
+
+
+def corners_of(text):
+    """Returns the corners of a text's bounding box in pixels."""
+    return text.get_window_extent().corners()
 
 
 @each("size, count", [((6, 3), None), ((3, 2), None), (None, 64)])
