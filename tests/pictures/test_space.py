@@ -64,8 +64,8 @@ LONG = {
     "predicted_against_true, words": lambda ax: pictures.predicted_against_true(*LARGE.T, name=WORDS, ax=ax),
     "predicted_against_true, word": lambda ax: pictures.predicted_against_true(*LARGE.T, name=WORD, ax=ax),
     "residuals": lambda ax: pictures.residuals(*LARGE.T, name=WORDS, ax=ax),
-    "importances, long": lambda ax: pictures.importances(NAMES[:3], RANDOM.random((3, 5)), score=WORD, ax=ax),
-    "importances, 64": lambda ax: pictures.importances([f"x[{k}]" for k in range(64)], RANDOM.random((64, 5)), ax=ax),
+    "importances, long": lambda ax: pictures.importances(NAMES[:3], DROPS[:3], score=WORD, ax=ax),
+    "importances, 64": lambda ax: pictures.importances([f"x[{k}]" for k in range(64)], DROPS, ax=ax),
     "importance_image": lambda ax: pictures.importance_image(PIXELS, (2, 3), score=WORD, ax=ax),
     "sample_images": lambda ax: pictures.sample_images(PLANE[:7], (1, 2), TITLES, ax=ax),
     "weight_images": lambda ax: pictures.weight_images(DIGITS, (8, 8), ax=ax),
@@ -99,28 +99,28 @@ def test_long_texts_fit(name, size):
 
 @each("name", LONG)
 def test_long_texts_fit_in_a_part_of_a_figure(name):
-    """Every other picture is drawn on one of three Axes, and the remaining pictures in one of three SubFigures."""
-    figure = pyplot.figure(figsize=(9, 2.4), layout="constrained", facecolor=style.DARK.paper)
-    if [*LONG].index(name) % 2:
-        LONG[name](figure.subplots(1, 3, width_ratios=[1, 2, 1])[1])
-    else:
-        part = figure.subfigures(1, 3, width_ratios=[1, 2, 1])[1]
-        ax = LONG[name](part.subplots())
-        assert style.theme(ax).ink == style.DARK.ink and ax.figure is part
-        figure.draw_without_rendering()
-        assert all(part.bbox.padded(1).contains(*corner) for text in drawn_texts(part) for corner in corners_of(text))
+    figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.4), width_ratios=[1, 2, 1], layout="constrained")
+    LONG[name](axes[1])
     figure.draw_without_rendering()
     check_texts(figure)
 
 
-def corners_of(text):
-    """Returns the corners of a text's bounding box in pixels."""
-    return text.get_window_extent().corners()
+@each("name", {name.partition(",")[0]: name for name in LONG}.values())
+def test_a_picture_has_the_same_texts_in_a_subfigure_as_in_a_figure_of_this_size(name):
+    """The SubFigure takes the dark colours of the whole figure."""
+    whole = pyplot.figure(figsize=(9, 2.4), layout="constrained", facecolor=style.DARK.paper)
+    part = whole.subfigures(1, 3, width_ratios=[1, 2, 1])[2]
+    ax, alone = LONG[name](part.subplots()), LONG[name](pyplot.subplots(figsize=(2.25, 2.4), layout="constrained")[1])
+    assert ax.figure is part and style.theme(ax).ink == style.DARK.ink
+    for figure in (whole, alone.figure):
+        figure.draw_without_rendering()
+    found, expected = ([text.get_text() for text in drawn_texts(figure)] for figure in (part, alone.figure))
+    assert found == expected
 
 
 @each("size, count", [((6, 3), None), ((3, 2), None), (None, 64)])
 def test_the_most_important_columns_are_shown_and_the_others_counted(size, count):
-    names, drops = [f"x[{k}]" for k in range(64)], RANDOM.random((64, 5))
+    names, drops = [f"x[{k}]" for k in range(64)], DROPS
     ax = pictures.importances(names, drops, ax=size and pyplot.subplots(figsize=size, layout="constrained")[1])
     ax.figure.draw_without_rendering()
     labels = [label.get_text() for label in ax.get_yticklabels()]
