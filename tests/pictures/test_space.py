@@ -23,7 +23,6 @@ from tests.pictures.drawings import (
     LOSS,
     MANY,
     PLANE,
-    RANDOM,
     SURFACE,
     VAL_LOSS,
     WIDE,
@@ -38,6 +37,7 @@ ENDS = history_of(loss=[1, 0.8, np.nan, np.inf], val_loss=[1, 0.9, np.nan, np.in
 PIXELS = [0.1, 0.3, -0.2, np.nan, 0, 0.2]
 TITLES = 7 * [f"row 1203: true {WORDS},\npredicted {WORDS}"]
 LARGE = 1e6 * PLANE
+DROPS = np.random.default_rng(1).random((64, 5))
 
 
 def phi(z):
@@ -106,15 +106,13 @@ def test_long_texts_fit_in_a_part_of_a_figure(name):
 
 
 @each("name", {name.partition(",")[0]: name for name in LONG}.values())
-def test_a_picture_has_the_same_texts_in_a_subfigure_as_in_a_figure_of_this_size(name):
+def test_a_subfigure_has_the_same_title_and_labels_as_a_figure_of_its_size(name):
     """The SubFigure takes the dark colours of the whole figure."""
     whole = pyplot.figure(figsize=(9, 2.4), layout="constrained", facecolor=style.DARK.paper)
     part = whole.subfigures(1, 3, width_ratios=[1, 2, 1])[2]
     ax, alone = LONG[name](part.subplots()), LONG[name](pyplot.subplots(figsize=(2.25, 2.4), layout="constrained")[1])
     assert ax.figure is part and style.theme(ax).ink == style.DARK.ink
-    for figure in (whole, alone.figure):
-        figure.draw_without_rendering()
-    found, expected = ([text.get_text() for text in drawn_texts(figure)] for figure in (part, alone.figure))
+    found, expected = ((each.get_title("left"), each.get_xlabel(), each.get_ylabel()) for each in (ax, alone))
     assert found == expected
 
 
