@@ -87,7 +87,7 @@ def classes(y: np.ndarray, binary: bool) -> np.ndarray:
 
 
 def smoothed(y: np.ndarray, amount: float, indifferent: float) -> np.ndarray:
-    """Returns the smoothed targets y + amount * (indifferent - y) as a read-only array of shape (n, n_out)."""
+    """Returns the targets y, moved towards the number `indifferent`, as a read-only array: y + amount * (indifferent - y)."""
     number = y.dtype.type
     moved = y + number(amount) * (number(indifferent) - y)
     moved.flags.writeable = False
