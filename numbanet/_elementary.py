@@ -175,7 +175,10 @@ def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) 
 
     @register_jitable(**MERGED)
     def reduced(x, shift):
-        """Returns n + shift, r and r's rounding error, for the integer n with x = n log(2) + r and |r| <= log(2) / 2."""
+        """Returns n + shift, r and r's rounding error, for the integer n with x = n log(2) + r and |r| <= log(2) / 2.
+
+        Adding `shift` to x / log(2), and subtracting it again, rounds the quotient to n.
+        """
         raised = x * per_log_2 + shift
         n = raised - shift
         high, low = x - n * log_2_high, n * log_2_low

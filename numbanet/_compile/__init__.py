@@ -12,9 +12,10 @@ decorator       callers                      cached use it for
 =============== ============================ ====== ========================================================================
 
 An engine runs several consecutive training steps, called a slice, in one call to compiled code. `parts_of` compiles a formula
-of `numbanet.equations` a second time, as an `njit_merged` function. MERGED contains the compiler options of `njit_merged`, for
-calls that take options instead of a decorator, such as calls of Numba's `overload` and `register_jitable`. The code of
-`njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
+of `numbanet.equations` a second time, with the decorator `njit_merged`, so that LLVM inlines the formula. MERGED contains the
+compiler options of `njit_merged`, for calls that take options, such as calls of Numba's `overload` and `register_jitable`. The
+code of `njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls
+them.
 
 No other module of the package imports `numba.njit`.
 """
@@ -77,7 +78,7 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
 
 
 def _heard(compile: Callable) -> Callable:
-    """Returns the method `compile` of a function compiled by Numba, so that it is faster and Ctrl-C can interrupt it."""
+    """Returns a wrapper of Numba's method `compile`. The wrapper compiles faster, and Ctrl-C can interrupt it."""
 
     @functools.wraps(compile)
     def compile_(sig: Any) -> Any:
@@ -93,7 +94,7 @@ def types_of(arguments: tuple) -> tuple:
 
 
 def _type_of(value: Any) -> Any:
-    """Returns `numba.typeof(value)`, but does not import numpy.ma, as `numba.typeof` does for an array."""
+    """Returns `numba.typeof(value)`, but does not import numpy.ma; for an array, `numba.typeof` would import it."""
     if type(value) is tuple:
         return types.BaseTuple.from_types(tuple(map(_type_of, value)))
     if isinstance(value, np.ndarray):
@@ -135,11 +136,11 @@ def recompiled(dispatcher: Any, function: Callable) -> Any:
 
 
 class _EngineLibrary(JITCodeLibrary):
-    """The LLVM code of a function that an engine calls. LLVM optimises the code in less time than Numba's default library does.
+    """The LLVM code of a function that an engine calls. The code is optimised in less time than in Numba's default library.
 
-    Numba's default library runs all passes over each function before it links the function's callees. It then runs two rounds
-    of passes: a round that inlines the callees, so that reference counts can be removed, and a round that optimises everything.
-    The functions of the engines count no references.
+    Numba's default library runs all passes over each function before it links the function's callees. After linking, it runs
+    two rounds of passes: a round that inlines the callees, so that reference counts can be removed, and a round that optimises
+    everything. The first round is unnecessary here, because the functions of the engines do not count references to arrays.
     """
 
     def _optimize_functions(self, ll_module):

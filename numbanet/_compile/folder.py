@@ -115,7 +115,10 @@ def _make(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Removes cache folders of other versions beside `folder`: any unused for KEPT_SECONDS, and all but the KEPT last used."""
+    """Removes the cache folders of other versions beside `folder`, except the KEPT folders that were used last.
+
+    Also removes a folder that no process has used for KEPT_SECONDS.
+    """
     others = [other for other in folder.parent.iterdir() if re.fullmatch("[0-9a-f]{16}", other.name) and other != folder]
     used = {other: other.lstat().st_mtime for other in others}
     for rank, other in enumerate(sorted(others, key=lambda other: -used[other])):

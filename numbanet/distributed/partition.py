@@ -28,7 +28,7 @@ class Part(NamedTuple):
     ends : (steps,) int
         For each batch, the position in `order` at which the process's part of the batch ends.
     firsts : (steps,) int
-        For each batch, the index of the first sample in the process's part, among the samples of all processes in the epoch.
+        For each batch, the number of samples of all processes that precede the process's part in the epoch.
     sizes : (steps,) int
         For each batch, the number of samples in all processes together.
     """
@@ -105,7 +105,7 @@ class Exchange:
         return gathered
 
     def batches(self, part: Part) -> SharedBatches:
-        """Returns the batches of a part as `SharedBatches`, so that the engine adds up their gradients over all processes."""
+        """Returns the batches of a part as `SharedBatches`, with the function that adds up gradients over all processes."""
         return SharedBatches(BatchShare(part.ends, part.firsts, self.communicator.sum), np.cumsum(part.sizes))
 
 
@@ -171,8 +171,8 @@ class Shards:
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
         """Yields one `Pass` over all samples of `Data`, or one per batch if `source` is a function that yields batches.
 
-        Each batch joins the samples of all processes. If `source` is a function, a process whose function yields no further
-        batches contributes no samples to the remaining batches of the other processes.
+        Each batch joins the samples of all processes. If `source` is a function that yields fewer batches in one process than
+        in others, this process contributes no samples to the later batches.
         """
         if isinstance(source, Data):
             counts = self.exchange.counts(source.n)

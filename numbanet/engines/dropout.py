@@ -4,7 +4,7 @@ import numpy as np
 
 
 def limit_and_scale(rate: float, dtype: np.dtype) -> tuple[np.uint64, np.floating]:
-    """Returns the limit p * 2^32 and the scale 1 / (1 - p), which `numbanet.equations.dropout.dropped` takes as arguments.
+    """Returns the limit p * 2^32 and the scale 1 / (1 - p) of the dropout rate p, for `numbanet.equations.dropout.dropped`.
 
     Parameters
     ----------
@@ -12,10 +12,5 @@ def limit_and_scale(rate: float, dtype: np.dtype) -> tuple[np.uint64, np.floatin
         The probability p that a neuron drops out, in [0, 1).
     dtype : numpy.dtype
         The type of the returned scale.
-
-    Returns
-    -------
-    (uint64, floating)
-        The limit, and the scale.
     """
     return np.uint64(round(rate * 2**32)), dtype.type(1 / (1 - rate))

@@ -24,7 +24,7 @@ class CpuLoops:
     Parameters
     ----------
     bound : Binding
-        Puts the formulas of the user into the loops.
+        Puts formulas that the user wrote, such as an activation function, into the loops.
     """
 
     def __init__(self, bound: Binding = UNBOUND):
@@ -65,7 +65,7 @@ class CudaLoops:
     Parameters
     ----------
     bound : Binding
-        Puts the formulas of the user into the kernels.
+        Puts formulas that the user wrote, such as an activation function, into the kernels.
     """
 
     # The shapes of thread blocks for outputs with 1, 2 and 3 dimensions. The last index of an array is the x index of a thread,
@@ -152,7 +152,7 @@ class Moments:
         self.arrays: list[Any] = []
 
     def first(self, count: int) -> list[Any]:
-        """Returns the first `count` moments as arrays on the device. Every call returns the same arrays."""
+        """Returns the first `count` moments as arrays on the device. A moment keeps its array from call to call."""
         while len(self.arrays) < count:
             self.arrays.append(self.loops.upload(np.zeros(self.count, self.dtype)))
         return self.arrays[:count]
@@ -162,7 +162,7 @@ class Moments:
         return [self.loops.download(array) for array in self.first(count)]
 
     def write(self, moments: list[NDArray[np.floating]]) -> None:
-        """Overwrites the values of the first `len(moments)` moments.
+        """Overwrites the values of the first `len(moments)` moments with the values in `moments`.
 
         The arrays that hold the moments remain, because recorded CUDA graphs refer to these arrays.
         """

@@ -51,7 +51,7 @@ class Library(Protocol):
     compiled: dict[str, Any]
 
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
-        """Returns the key of `compiled` by which translated code calls a user's function; `caller` contains the call `node`."""
+        """Returns the name of a user's function in `compiled` and translated code; errors point to `node` in `caller`."""
         ...
 
 
@@ -178,7 +178,7 @@ class Expressions:
         return getattr(module, node.attr)
 
     def frozen(self, node: ast.AST, name: str, value: Any) -> Value:
-        """Translates a value that does not change: a number, or True or False."""
+        """Translates the value of a literal, a global variable or a module's attribute: a number, or True or False."""
         if isinstance(value, bool | np.bool_):
             return Value(ast.Constant(bool(value)), True)
         if isinstance(value, numbers.Real):
@@ -247,7 +247,8 @@ class Expressions:
             )
         if len(arguments) != known.arguments:
             self.refuse(
-                f"the formula calls {spoken} with {len(arguments)} arguments, but in a formula it takes {known.arguments}",
+                f"the formula calls {spoken} with {len(arguments)} arguments, but in a formula "
+                f"{spoken} takes {known.arguments}",
                 node,
             )
         return self.calling(f"__{function.__name__}", known.function, arguments)

@@ -19,8 +19,8 @@ FAR = (-1e4, -1e3, -100.0, 100.0, 1e3, 1e4)  # further values of y and y_hat: sq
 class Loss(Formula):
     """A loss function that you write as Python functions of numbers, for one output of one sample.
 
-    The loss of a batch is the sum over samples and outputs, divided by the number of samples, as for mse. A loss can be used
-    with every activation of the output layer. `Activation` describes the language in which the functions are written.
+    A loss can be used with every activation of the output layer. `Activation` describes the language in which the functions
+    are written.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ class Loss(Formula):
     d_loss : function
         d_loss(y, y_hat) returns the derivative with respect to y_hat.
     per : {"sample", "output"}
-        With per="sample", the sum of the losses is divided by the number of samples. With per="output", the sum of the losses
-        is divided by the number of samples times the number of outputs.
+        With per="sample", the loss of a batch is the sum over samples and outputs, divided by the number of samples, as for
+        mse. With per="output", the sum is divided by the number of samples times the number of outputs.
 
     Raises
     ------

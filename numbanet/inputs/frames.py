@@ -66,7 +66,7 @@ def refuse_other_columns(name: str, value: Any, known: tuple[str, ...] | None) -
     raise ValueError(
         f"{name} has other columns than the DataFrame on which the network was trained: {name} "
         f"{' and '.join(parts) or 'repeats a column'}{hints}; pass a DataFrame with the columns net.columns in the same order "
-        "or, if only the names differ, an array without names, in pandas and polars x.to_numpy()"
+        "or, if only the names differ, an array without names (in pandas and polars, x.to_numpy())"
     )
 
 

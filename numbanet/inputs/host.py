@@ -16,7 +16,7 @@ def read_only(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
         with np.errstate(all="ignore"):
             array = array.astype(dtype)
     view = np.ascontiguousarray(array).view()
-    view.setflags(False)  # takes less time than `view.flags.writeable = False`
+    view.setflags(write=False)  # takes less time than `view.flags.writeable = False`
     return view
 
 
@@ -67,7 +67,7 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.dtype) -> np.ndarray:
     else:
         y = np.zeros((labels.shape[0], classes), dtype)
         y[np.arange(labels.shape[0]), labels.astype(np.intp)] = 1
-    y.setflags(False)
+    y.setflags(write=False)
     return y
 
 
@@ -87,7 +87,7 @@ def classes(y: np.ndarray, binary: bool) -> np.ndarray:
 
 
 def smoothed(y: np.ndarray, amount: float, indifferent: float) -> np.ndarray:
-    """Returns the smoothed targets y + amount * (indifferent - y) as a read-only array of shape (n, n_out)."""
+    """Returns the targets y, moved towards the number `indifferent`, as a read-only array: y + amount * (indifferent - y)."""
     number = y.dtype.type
     moved = y + number(amount) * (number(indifferent) - y)
     moved.flags.writeable = False

@@ -70,8 +70,8 @@ def refuse_classless(loss: str, n_out: int) -> None:
 def balanced(name: str, counts: np.ndarray) -> np.ndarray:
     """Returns the weight of each class for class_weight="balanced", defined as in scikit-learn.
 
-    The weight of a class is n / (number of classes with samples * number of samples in the class), for n samples in total; with
-    sample weights, each number of samples in this formula is replaced by the sum of the weights of these samples.
+    A class that contains m of n samples has the weight n / (m * number of classes with samples). With sample weights, m and n
+    are sums of sample weights instead of numbers of samples.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def write_report(path: Location, title: str, result: str, sections: Sequence[Sec
     Raises
     ------
     ValueError
-        The name has an ending other than .html or .htm.
+        The name of the file does not end in .html or .htm.
     OSError
         The file cannot be written.
     """

@@ -112,7 +112,10 @@ def _constants(topology: Topology, parameters: NDArray[Any]) -> dict[str, NDArra
 
 
 def _nodes(activations: tuple[str, ...]) -> list[Node]:
-    """Returns the nodes that compute z = x w + b and a = phi(z) for each layer. The activation identity adds no node."""
+    """Returns the nodes that compute, for each layer, z = x w + b from its inputs x, and a = phi(z) with its activation phi.
+
+    The activation identity adds no node.
+    """
     nodes: list[Node] = []
     x = "x"
     for l, name in enumerate(activations, start=1):

@@ -34,7 +34,7 @@ class Graph:
     Parameters
     ----------
     inputs, outputs : list of Port
-        The inputs and outputs of the graph, all of shape (N, columns). The dtype `object` means strings.
+        The inputs and outputs of the graph, all of shape (N, columns). A port with the dtype `object` contains strings.
     nodes : list of Node
         The operators, in the order in which they are computed.
     constants : dict of str to ndarray
@@ -152,7 +152,7 @@ def _standardised(
     """Adds nodes that encode adjacent columns of numbers and booleans.
 
     The nodes fill in missing values, and then replace each value v by (v - mean) / scale. Returns the name of the
-    result. `place` is the index of the first column, and `words` are the words for a missing value.
+    result. `place` is the index of the first column, and `words` are the strings that mean a missing value.
     """
     values = []
     for column, feature in zip(columns, features, strict=len(columns) > 1):
@@ -175,7 +175,7 @@ def _standardised(
 def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtype, words: frozenset[str]) -> str:
     """Adds nodes that encode a column of strings one-hot; the encoding of an unknown string is NaN.
 
-    `place` is the index of the column, and `words` are the words for a missing value.
+    `place` is the index of the column, and `words` are the strings that mean a missing value.
     """
     codes = {category: k for k, category in enumerate(feature.categories)}
     fill = None if feature.fill is None else codes[feature.fill]
@@ -187,7 +187,7 @@ def _one_hot(graph: Graph, column: str, feature: Any, place: int, dtype: np.dtyp
 
 
 def _missing(fill: Any, codes: dict[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    """Returns a dict that maps each of `words`, the words for a missing value, to the replacement `fill`.
+    """Returns a dict that maps each of `words`, the strings that mean a missing value, to the replacement `fill`.
 
     The dict lacks the words that are keys of `codes`; if `fill` is None, the dict is empty.
     """

@@ -18,7 +18,7 @@ from numbanet.pictures.functions import activation_of, d_activation_of, softmax_
 
 
 def curve(row: Row) -> Curve | None:
-    """Returns the curve of the formula in a row of the cheat sheet, computed by the formula's loop, or None if it has none."""
+    """Returns the curve of a cheat sheet row's formula, computed by the formula's loop; None for a formula without a curve."""
     make = CURVES.get((row.scalar and row.scalar.partition(".")[2], row.loop.partition(".")[2]))
     return make and make()
 
@@ -206,7 +206,7 @@ LOWEST = {"poisson": 0.3}  # the smallest y_hat of the curve of a loss, if it di
 
 
 def _more_loss(name: str, curve_name: str) -> Callable[[], Curve]:
-    """Returns a function that computes the curve of the loss or derivative equations.<name> for one output, y = 1, n = 1."""
+    """Returns a function that computes the curve of equations.<name>, a loss or derivative, for one sample with y = 1."""
     function, jump = getattr(equations, name), [np.nextafter(1, 0), 1.0, np.nextafter(1, 2)]
     y_hat = np.sort([*np.linspace(LOWEST.get(name.removeprefix("d_"), -2.0), 4, 120), *jump])
 

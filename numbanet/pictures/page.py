@@ -44,7 +44,7 @@ class Page:
 class Block(NamedTuple):
     """A part of a column of a page: its smallest height, and the function draw(page, x, y, height), which draws the part.
 
-    A block that `stretches` may be drawn higher than its smallest height.
+    If `stretches` is True, the part may be drawn higher than its smallest height.
     """
 
     height: float

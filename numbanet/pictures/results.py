@@ -202,7 +202,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
 
 
 def _write_title(ax: Axes, title: str) -> None:
-    """Writes a title at the left end of the Axes, in lines that end before the right end of the figure, and places the Axes."""
+    """Writes a title above the Axes, in lines that begin at their left end and fit into the figure, and lays out the figure."""
     points = min(TITLE_POINTS, style.points_of(ax) + 1)
     for _ in range(2):  # the second line of a title moves the Axes
         style.lay_out(ax)
@@ -262,7 +262,7 @@ def _legible(background: Sequence[float]) -> str:
 
 
 def _percent(fraction: float) -> str:
-    """Returns a fraction as a percentage with at most one decimal, in which only 0 and 1 become 0 % and 100 %."""
+    """Returns a fraction as a percentage with at most one decimal; only the fractions 0 and 1 are shown as 0 % and 100 %."""
     percent = 100 * fraction
     if 0 < percent < 0.1 or 99.9 < percent < 100:
         return "< 0.1 %" if percent < 1 else "> 99.9 %"

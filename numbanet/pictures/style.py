@@ -143,7 +143,7 @@ def calm(ax: Axes) -> None:
 
 
 def calm_bar(ax: Axes, bar: Colorbar) -> None:
-    """Sets the colours and the font sizes of the labels of a colour bar, which belongs to the Axes."""
+    """Sets the colours of a colour bar's ticks and labels, and the font sizes of the labels, to suit the picture in `ax`."""
     colours, label = theme(ax), bar.ax.yaxis.label
     bar.ax.tick_params(colors=colours.grey, labelcolor=colours.ink, labelsize=points_of(ax))
     label.set_color(colours.ink)

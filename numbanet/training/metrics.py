@@ -4,8 +4,8 @@ All metrics are computed in float64, for any dtype of the network.
 
 The classification metrics have an argument `labels`, which says whether the outputs are exclusive classes or independent
 labels. If `labels` is False, each row belongs to exactly one class; the number of the class is the index of the largest value
-in the row. If `labels` is True, each output is an independent label: a sample has the label if the value is above 1/2, and the
-metric is the mean over the outputs. If `labels` is None, y must contain only 0 and 1 (for `log_loss`, numbers from 0 to 1).
+in the row. If `labels` is True, each output is an independent label: a value above 1/2 in y or y_hat assigns the label, and
+the metric is the mean over the outputs. If `labels` is None, y must contain only 0 and 1 (for `log_loss`, numbers from 0 to 1).
 With `labels=None`, the outputs are exclusive classes if there are several outputs and every row of y adds up to 1; otherwise
 the outputs are independent labels. `Network` passes `labels=True` for the loss bce, False for any other loss with a softmax
 output layer, and None in all other cases. For `log_loss`, `Network` also passes `labels=True` if the output layer is sigmoid.
@@ -103,7 +103,7 @@ def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
 
 
 class Counts(NamedTuple):
-    """Numbers of samples: arrays with one value for each class or, if the outputs are independent labels, for each output.
+    """Numbers of samples: arrays with one value for each of k classes or, if the outputs are independent labels, of k outputs.
 
     Parameters
     ----------
@@ -222,10 +222,10 @@ def recall(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> f
 def roc_auc(y: np.ndarray, y_hat: np.ndarray, *, labels: bool | None = None) -> float:
     """Returns the area under the ROC curve of each class against all other classes, averaged over the outputs.
 
-    The area of an output is the probability that its prediction is larger for a random sample of its class than for a random
-    other sample; equal predictions count as 1/2. The area is undefined if all samples or no samples of y belong to the class of
-    the output. Outputs with an undefined area are left out of the mean. If the area under the curve is undefined for every
-    output, the result is NaN.
+    For output j, the area is the probability that prediction j is larger for a random sample of class j than for a random
+    sample outside class j; equal predictions count as 1/2. The area is undefined if all samples or no samples of y belong to
+    class j. Outputs with an undefined area are left out of the mean. If the area under the curve is undefined for every output,
+    the result is NaN.
     """
     classes = None if has_labels(y, labels, roc_auc.__name__) else classes_of(y)
     areas = []
@@ -307,7 +307,7 @@ TAKEN = ("epoch", "loss", "seconds", "learning_rate")
 
 
 def own(metric: Any) -> Metric | None:
-    """Returns the function of a metric of numbanet, without the `functools.partial` around it; None for any other metric."""
+    """Returns a metric of numbanet without a `functools.partial` around it; returns None for a metric that a user wrote."""
     function = metric.func if isinstance(metric, functools.partial) else metric
     return function if any(function is each for each in METRICS.values()) else None
 

@@ -50,7 +50,7 @@ class Bar:
     unit : str
         The noun for a piece of work.
     shown : bool
-        False for an object that shows nothing.
+        If False, the bar never appears.
     line : NotebookLine, optional
         The output of a notebook's cell in which the bar appears, so that several bars can share one output.
     """
@@ -133,7 +133,7 @@ class EpochLines:
             self.shown_at = now
 
     def end(self) -> bool:
-        """Shows the text of the last epoch, and ends the line that `show` replaces; returns False if there is no such line."""
+        """Ends the line that `show` keeps replacing with the last epoch's text; returns False if there is no such line."""
         if self.live is None or not self.text:
             return False
         self.live.end(self.text)
@@ -164,7 +164,7 @@ def say(text: str) -> None:
 def say_after_interruption(text: str) -> None:
     """Prints a line of text after Ctrl-C.
 
-    On a terminal, the text begins in a new line, below the ^C that the terminal displays.
+    On a terminal, the text begins on a new line, below the ^C that the terminal displays.
     """
     say(f"\n{text}" if on_terminal(sys.stdout) else text)
 

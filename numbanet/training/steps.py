@@ -50,4 +50,5 @@ def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
 
 
 def added(a: Totals, b: Totals) -> Totals:
+    """Returns the sums of the samples, losses and correct outputs of two parts of an epoch."""
     return Totals(a.samples + b.samples, a.loss + b.loss, a.hits + b.hits)

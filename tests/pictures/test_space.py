@@ -15,7 +15,7 @@ from matplotlib import pyplot
 
 from numbanet import pictures
 from numbanet.formulas import Activation
-from numbanet.pictures import space
+from numbanet.pictures import space, style
 from tests.pictures.drawings import (
     DIGITS,
     DRAWINGS,
@@ -23,13 +23,12 @@ from tests.pictures.drawings import (
     LOSS,
     MANY,
     PLANE,
-    RANDOM,
     SURFACE,
     VAL_LOSS,
     WIDE,
     history_of,
 )
-from tests.pictures.test_pictures import check_texts, closed, texts_of  # noqa: F401 - the fixture closes all figures
+from tests.pictures.test_pictures import check_texts, closed, drawn_texts, texts_of  # noqa: F401 - the fixture closes all figures
 
 WORDS, WORD = "a remarkably long name of a class or a column", "an_uninterruptedly_long_name_of_a_metric"
 NAMES = [f"{WORDS} {k}" for k in range(20)]
@@ -38,6 +37,7 @@ ENDS = history_of(loss=[1, 0.8, np.nan, np.inf], val_loss=[1, 0.9, np.nan, np.in
 PIXELS = [0.1, 0.3, -0.2, np.nan, 0, 0.2]
 TITLES = 7 * [f"row 1203: true {WORDS},\npredicted {WORDS}"]
 LARGE = 1e6 * PLANE
+DROPS = np.random.default_rng(1).random((64, 5))
 
 
 def phi(z):
@@ -64,8 +64,8 @@ LONG = {
     "predicted_against_true, words": lambda ax: pictures.predicted_against_true(*LARGE.T, name=WORDS, ax=ax),
     "predicted_against_true, word": lambda ax: pictures.predicted_against_true(*LARGE.T, name=WORD, ax=ax),
     "residuals": lambda ax: pictures.residuals(*LARGE.T, name=WORDS, ax=ax),
-    "importances, long": lambda ax: pictures.importances(NAMES[:3], RANDOM.random((3, 5)), score=WORD, ax=ax),
-    "importances, 64": lambda ax: pictures.importances([f"x[{k}]" for k in range(64)], RANDOM.random((64, 5)), ax=ax),
+    "importances, long": lambda ax: pictures.importances(NAMES[:3], DROPS[:3], score=WORD, ax=ax),
+    "importances, 64": lambda ax: pictures.importances([f"x[{k}]" for k in range(64)], DROPS, ax=ax),
     "importance_image": lambda ax: pictures.importance_image(PIXELS, (2, 3), score=WORD, ax=ax),
     "sample_images": lambda ax: pictures.sample_images(PLANE[:7], (1, 2), TITLES, ax=ax),
     "weight_images": DRAWINGS["weight_images"],
@@ -111,9 +111,20 @@ def test_long_texts_fit_in_a_part_of_a_figure(name):
     check_texts(figure)
 
 
+@each("name", {name.partition(",")[0]: name for name in LONG}.values())
+def test_a_subfigure_has_the_same_title_and_labels_as_a_figure_of_its_size(name):
+    """The SubFigure takes the dark colours of the whole figure."""
+    whole = pyplot.figure(figsize=(9, 2.4), layout="constrained", facecolor=style.DARK.paper)
+    part = whole.subfigures(1, 3, width_ratios=[1, 2, 1])[2]
+    ax, alone = LONG[name](part.subplots()), LONG[name](pyplot.subplots(figsize=(2.25, 2.4), layout="constrained")[1])
+    assert ax.figure is part and style.theme(ax).ink == style.DARK.ink
+    found, expected = ((each.get_title("left"), each.get_xlabel(), each.get_ylabel()) for each in (ax, alone))
+    assert found == expected
+
+
 @each("size, count", [((6, 3), None), ((3, 2), None), (None, 64)])
 def test_the_most_important_columns_are_shown_and_the_others_counted(size, count):
-    names, drops = [f"x[{k}]" for k in range(64)], RANDOM.random((64, 5))
+    names, drops = [f"x[{k}]" for k in range(64)], DROPS
     ax = pictures.importances(names, drops, ax=size and pyplot.subplots(figsize=size, layout="constrained")[1])
     ax.figure.draw_without_rendering()
     labels = [label.get_text() for label in ax.get_yticklabels()]

@@ -1,8 +1,8 @@
 """Changes the last step of numba-cuda's compilation: kernels reach the driver as compiled C++, not as GPU machine code.
 
 numba-cuda compiles a kernel to LTO-IR, which nvJitLink then links to machine code. This module makes nvJitLink link the LTO-IR
-twice: to machine code, of which only the numbers of registers and of bytes of local memory are used, and to PTX, which this
-module translates to C++ and compiles.
+twice: to machine code and to PTX. From the machine code, the module uses only the numbers of registers and of bytes of local
+memory. The module translates the PTX to C++, and compiles the C++.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ IMAGE = "software GPU: {}\0"  # the image that the driver gets in place of machi
 
 
 def install() -> None:
-    """Arranges that the import of numba-cuda's class `_Linker` also replaces the method `_Linker.complete`."""
+    """Makes Python replace the method `_Linker.complete` when it imports the module with numba-cuda's class `_Linker`."""
     sys.meta_path.insert(0, _Finder())
 
 
@@ -49,7 +49,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def complete(linker: Any) -> Any:
-    """Replaces `_Linker.complete` of numba-cuda: returns the path of the kernels' library in place of machine code."""
+    """Replaces `_Linker.complete` of numba-cuda: returns an object with the path of the kernels' library, not machine code."""
     from cuda.core import ObjectCode
 
     library = build.KERNELS / f"{key_of(linker)}.so"

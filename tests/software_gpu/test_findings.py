@@ -492,7 +492,7 @@ def test_what_is_not_allowed_in_any_mode():
 
 
 def test_a_stream_that_waits_for_an_event():
-    """Before the waiting stream's work, the driver executes the work before the event, for which the program has not waited."""
+    """If a stream waits for an event in another stream, the driver first executes the work that precedes the event."""
     streams, y, pinned = [cuda.stream(), cuda.stream()], array(1), cuda.pinned_array(1, np.float32)
     events = [cuda.event(), cuda.event()]
     events[0].record(streams[0])

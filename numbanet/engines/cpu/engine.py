@@ -52,8 +52,8 @@ class Terms(NamedTuple):
         If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
         that sets `spare` to True must hold the engine's lock from the first to the last block of a batch.
     reached : list, optional
-        The call puts an array into this list, from which the caller can read the position that the call has reached, even if a
-        signal handler raised an exception (see `threads.Crew.call`).
+        The training call puts an array into this list. In the array, the caller can read the position that the call has
+        reached, even if a signal handler raised an exception (see `threads.Crew.call`).
     """
 
     rule: Rule
@@ -280,12 +280,12 @@ class FastCpuEngine:
         return Samples(x, y, weights, np.ascontiguousarray(order, np.int64), outputs)
 
     def _block_rows(self, batch_size: int) -> int:
-        """Returns the number of samples per block if a batch is cut into as few blocks as possible, of (almost) equal size."""
+        """Returns the number of samples in a block: a batch is cut into as few blocks as possible, of (almost) equal size."""
         blocks = -(-batch_size // self.most_rows)
         return -(-batch_size // blocks)
 
     def _run(self, job: Job, samples: Samples, totals=NOTHING, terms=NO_TERMS) -> Totals:
-        """Calls the compiled function `run` for the task TRAIN or DESCEND, beginning at position `totals.samples`."""
+        """Calls the compiled function `run` for the task TRAIN or DESCEND, from index `totals.samples` of `samples.order`."""
         if job.batch_size > samples.order.size:
             job = job._replace(batch_size=samples.order.size)
         rows = self._block_rows(job.batch_size)

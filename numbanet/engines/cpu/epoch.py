@@ -1,14 +1,13 @@
 """The compiled function `run`, which computes whole epochs. `run` is compiled once for all networks of a dtype.
 
-The network processes samples in blocks with a fixed number of rows. If a batch is divided into several blocks, `run` adds up
-the blocks' gradients, in order, until the batch is complete. Because samples are processed in blocks, little memory is needed,
-and `run` can return after any block. The sum of the losses so far is an argument of `run`, which adds the next losses to the
-sum. The rounding errors of the sum of losses are therefore the same, wherever a call of `run` ends and the next call begins.
+`run` processes samples in blocks with a fixed number of rows. If a batch is divided into several blocks, `run` adds up the
+blocks' gradients, in order, until the batch is complete. Because samples are processed in blocks, little memory is needed, and
+`run` can return after any block. The sum of the losses so far is an argument of `run`, which adds the next losses to the sum.
+The rounding errors of this sum therefore do not depend on where a call of `run` ends and the next call begins.
 
-Any number of threads may call `run` with the same arguments. In training, the threads divide the work of each part of the
-computation, such as a matrix product, among themselves, and wait for each other before the next part reads the results. In
-predictions and evaluations, each thread computes whole blocks of samples. Which thread computes which part of the work does not
-change the results.
+Any number of threads may call `run` with the same arguments. In training, the threads share the work of each operation, such as
+a matrix product, and wait for each other before the next operation reads the results. In predictions and evaluations, each
+thread computes whole blocks of samples. The results do not depend on which thread computes which part of the work.
 """
 
 import numpy as np
@@ -80,13 +79,13 @@ def gather(memory, header, panels, samples, position, span, scratch):
 
 @njit_merged
 def tiles_of(layer, groups, nr):
-    """Returns the number of tiles (MR = 6 samples x `nr` neurons) in a layer's activations of `groups` groups of MR samples."""
+    """Returns the number of tiles (MR = 6 rows x `nr` columns) of a matrix with groups * MR rows and layer.n_out columns."""
     return -(-layer.n_out // nr) * groups
 
 
 @njit_merged
 def rows_of(block, member):
-    """Returns the range of the block's memory rows that this thread processes: groups of MR = 6 rows, or fewer in the last."""
+    """Returns this thread's range of the block's rows in memory: groups of MR = 6 rows; the last group may have fewer."""
     groups = thread_range(-(-block.n // MR), member)
     return Span(block.first + groups.begin * MR, block.first + min(groups.end * MR, block.n))
 
@@ -152,7 +151,7 @@ def backward(workspace, block, step, draw, member):
 def block_at(position, first, block_rows, count, job):
     """Returns the block of at most `block_rows` samples that begins at `position`.
 
-    The block's first sample is in the memory row with the index `first`. `count` is the length of `Samples.order`.
+    `first` is the row that holds the block's first sample in the matrices in memory. `count` is the length of `Samples.order`.
     """
     batch = position // job.batch_size
     begin = batch * job.batch_size
@@ -192,15 +191,16 @@ def added_up(workspace, n, loss, hits):
 
 @njit_entry
 def run(job, workspace, samples, rule, totals, draw, team, helps):
-    """Processes blocks of samples, from position `totals.samples` to at least position `job.stop` of `samples.order`.
+    """Processes blocks of samples of `samples.order`, from position `totals.samples` on, until it reaches position `job.stop`.
 
     The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up the losses
     and count the correct outputs; EVALUATE also writes the loss and the number of correct outputs of each sample. If
     `job.updates` is true, TRAIN also updates the parameters. If `job.updates` is false, TRAIN leaves the gradients of the
     unfinished batch in memory, and the next call of `run` adds to these gradients. The task DESCEND updates the parameters from
-    the gradients in memory. If an input is not finite, neither the batch with this input nor a later batch updates parameters.
-    In the thread that calls the engine, `run` returns the position reached, the sum of the losses, the number of correct
-    outputs, and a number that is 0 if all inputs are finite. The values that `run` returns in helping threads are not used.
+    the gradients in memory. If an input is not finite, TRAIN updates the parameters neither in this input's batch nor in a
+    later batch. In the thread that calls the engine, `run` returns the position reached, the sum of the losses, the number of
+    correct outputs, and a number that is 0 if all inputs are finite. The values that `run` returns in helping threads are not
+    used.
     """
     subnormals = flush_subnormals()
     # The arguments are plain tuples, because Numba determines the types of plain tuples 6 microseconds faster than the types of

@@ -93,8 +93,8 @@ class Crew:
         The calling thread calls run(*arguments, team, helps) with helps = False; `call` returns the result. Helping threads
         pass helps = True. The threads communicate through the array `team`. If a signal handler raises an exception during
         `run`, Python raises the exception after `run` has returned, and the result is lost. Before `run` begins, `call`
-        therefore stores `team` in the list `reached`. After an exception, the caller reads in team[POSITION] up to which
-        position `run` has processed the samples (0 if `run` has not begun).
+        therefore stores `team` in the list `reached`. After an exception, the caller reads from team[POSITION] the position
+        that `run` has reached (0 if `run` has not begun).
         """
         if most == UNCOUNTED:
             team = new_team(0)

@@ -78,7 +78,7 @@ def ensure_free(wanted: int, samples: int, what: str) -> None:
     Raises
     ------
     MemoryError
-        Fewer than `wanted` bytes are free. The error message states how many samples would fit into the free memory.
+        The error message states how many samples would fit into the free memory.
     """
     free = free_bytes()
     if wanted > free:

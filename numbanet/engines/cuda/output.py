@@ -1,7 +1,6 @@
 """Computes softmax, and the loss, correct outputs and delta of the output layer: values that depend on all neurons of a layer.
 
-Each thread computes one row, which holds the values of one sample. The threads call the loops of `numbanet.equations` with
-matrices that have a single row.
+Each thread computes the values of one sample, by calling the loops of `numbanet.equations` with matrices of a single row.
 """
 
 from typing import Any, NamedTuple

@@ -44,7 +44,7 @@ def translated(ptx: str, resources: Resources) -> str:
 def title_of(name: str) -> str:
     """Returns the dotted name of a kernel's Python function, such as numbanet.engines.cuda.output.output_rows.
 
-    numba-cuda mangles the name to _ZN8numbanet7engines4cuda..., in which each part of the name follows its length.
+    numba-cuda mangles the name to _ZN8numbanet7engines4cuda..., with the length of each part of the name before the part.
     """
     parts, at = [], re.match(r"(_ZN?)?", name).end()
     while found := re.compile(r"\d+").match(name, at):

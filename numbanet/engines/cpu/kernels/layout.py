@@ -154,8 +154,8 @@ class Layout:
         """Returns the records that describe the memory layout (the header, one record per layer), and the layout's length.
 
         The header is an array of shape (1,), and the records form an array of shape (L,). The layout has room for blocks of
-        `rows` samples. Each number `rows` has a layout of its own, in which the arrays of a block lie close together, to make
-        good use of the CPU's caches. The length is the number of elements of `memory` that the layout takes. `drops` is true if
+        `rows` samples. Each value of `rows` has its own layout, in which the arrays of a block lie close together, to make good
+        use of the CPU's caches. The length is the number of elements of `memory` that the layout takes. `drops` is true if
         dropout is applied. If `spare` is true, gradients are added up in the second array for gradients, which begins at the
         offset `self.spare`.
         """

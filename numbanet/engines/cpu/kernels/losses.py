@@ -128,7 +128,7 @@ def users_loss(own: Any, outputs: int) -> Loss:
 
 @njit_part
 def nothing(memory, header, layer, span):
-    """Changes no values: the function that is passed as `prepare` or `through` if there is nothing to prepare or to convert."""
+    """Changes no values: the argument `prepare` of `score_routine`, or `through` of `error_routine`, if none need changing."""
 
 
 @njit_part
@@ -190,7 +190,7 @@ def error_routine(loss: Loss, through: Any) -> Any:
 
 
 def score_and_error(topology: Topology) -> tuple[Any, Any]:
-    """Returns two compiled functions, which compute the loss, and delta of the output layer, of a network."""
+    """Returns two compiled functions for a network: one for the loss and correct outputs, one for delta of the output layer."""
     own, softmax_output = topology.own_loss, topology.kinds[-1] == SOFTMAX
     loss = users_loss(own, topology.sizes[-1]) if own else LOSSES[topology.loss_kind]
     if topology.loss_kind == CCE:

@@ -14,7 +14,7 @@ are all stored in panels of NR columns, the code of the three products differs o
 successive rows of a matrix are called a group. The result c is divided into tiles of MR rows and NR columns. The tiles are
 numbered panel by panel, and each thread computes a range of tile numbers. A strip consists of one or two adjacent panels (of NR
 columns each). The microkernel computes the same MR rows in all panels of a strip at the same time: on a CPU with 32 SIMD
-registers, a strip of two panels takes fewer loads from memory than two single panels. The terms of a sum are always added in
+registers, a strip of two panels needs fewer loads from memory than two single panels. The terms of a sum are always added in
 the same order, whichever thread adds them, and whether the microkernel computes one or two panels at the same time.
 """
 
@@ -132,7 +132,7 @@ def forward(memory, header, layer, phi, groups, tiles):
 
 @njit_merged
 def forward_strip(memory, header, layer, strip, i, groups):
-    """Adds w_ij x_i of up to KC inputs, from input i on, to z_j, for the samples in `groups` and the neurons in `strip`."""
+    """Adds w_ij x_i of at most KC inputs, beginning with input i, to z_j, for samples in `groups` and neurons in `strip`."""
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     w = places(strip, layer.w, layer.w_rows * nr)
     a = places(strip, layer.a, header.rows * nr)
@@ -175,7 +175,7 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
 @njit_merged
 def backward_strip(memory, header, layer, before, strip, j, groups, packed):
-    """Adds w_ij delta_j of up to KC neurons, from neuron j on, to dL/da_i, for the samples in `groups` and inputs in `strip`.
+    """Adds w_ij delta_j of at most KC neurons, beginning with j, to dL/da_i, for samples in `groups` and inputs in `strip`.
 
     The required panels (blocks of NR columns) of the transpose of w are stored one after the other, from memory[packed] on.
     """
@@ -220,9 +220,9 @@ def update(memory, header, layer, block, step, tiles, scratch):
     """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij, for a range of a layer's tiles (MR inputs x NR neurons).
 
     Computes dL/db_j = sum_s delta_j and updates b_j, too. If the block of samples is not the last of its batch, or if gradients
-    are clipped, `update` does not change w and b, but adds the sums to the gradients in memory; in the first block of a batch,
-    the sums replace the gradients. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and b (n_out,), or their
-    gradients. May overwrite the STRIP * MR * NR numbers that begin at memory[scratch].
+    are clipped, `update` does not change w and b, but adds the block's dL/dw and dL/db to the gradients in memory; in the first
+    block of a batch, dL/dw and dL/db replace the gradients. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and
+    b (n_out,), or their gradients. May overwrite the STRIP * MR * NR numbers that begin at memory[scratch].
     """
     groups, panels = layer.w_rows // MR, panels_of(memory, layer.n_out)
     for slab in range(0, groups, GRADIENT_MC // MR):

@@ -43,7 +43,7 @@ class Grid:
         """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
 
         Numba's simulator runs the blocks of a grid one after another, so that blocks cannot wait for each other. In the
-        simulator, `train` therefore launches a grid of several blocks again for each part of a step between two barriers.
+        simulator, `train` therefore replaces each barrier by a new launch of the kernel, if the grid has several blocks.
 
         Parameters
         ----------

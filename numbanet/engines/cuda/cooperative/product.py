@@ -3,8 +3,8 @@
 A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
 elements x[r, k] of a row r are neighbours in memory; in a deep factor w, the elements w[k, c] of a column c are neighbours in
 memory. In a factor x that is not deep, the elements of each column are neighbours in memory; in a factor w that is not deep,
-the elements of each row are neighbours. A thread loads 4 neighbouring values of a factor at a time, whether the factor is deep
-or not. A group of 4 neighbouring values is called a quad.
+the elements of each row are neighbours. From a factor in either memory order, a thread loads 4 neighbouring values at a time. A
+group of 4 neighbouring values is called a quad.
 
 Each thread computes a square tile of QUAD x QUAD sums (QUAD is 4), and adds QUAD terms to each sum at a time. If there are
 fewer tiles than threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is
@@ -141,7 +141,7 @@ def activate(memory, to, r, c, total):
 
 @device_function
 def propagate(memory, to, r, c, total):
-    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes delta_i to two matrices.
+    """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes delta_i to `to.to` and `to.out`.
 
     delta_i is written to row r and column c of the matrix `to.to` in shared memory and of the matrix `to.out` in global memory.
     z is not stored; the function `d_phi` therefore receives a in place of z. For relu and leaky_relu, the derivative da/dz

@@ -43,11 +43,6 @@ def estimate(topology: Topology, batch_size: int, plan: GridPlan) -> float:
         Number of samples in a batch.
     plan : GridPlan
         The division of the network among the thread blocks: the tiles of each weight matrix, and the number of blocks.
-
-    Returns
-    -------
-    float
-        The estimated time in microseconds.
     """
     rows, spread, samples = padded(batch_size), plan.spread, plan.head_samples(batch_size)
     products = numbers = 0  # the multiply-adds of a block, and the values that it exchanges with global memory

@@ -31,7 +31,7 @@ class Products:
     tiles : tuple of Tile, optional
         The tile sizes to choose from. If `tiles` is None, `tiles_for(dtype)` returns the sizes.
     bound : Binding
-        Puts the formulas of the user into the kernels.
+        Puts formulas that the user wrote, such as an activation function, into the kernels.
     """
 
     def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None, bound: Binding = UNBOUND):

@@ -48,7 +48,7 @@ class Shape(NamedTuple):
     """The shape of a matrix product, which has `rows` x `columns` sums of `depth` terms each.
 
     If the sums are split into parts, which are added up separately, each part has `chunk` terms; the last part may have fewer.
-    If the sums are not split, `chunk` is `depth`, rounded up to a multiple of the tile's depth.
+    If the sums are not split, `chunk` is `depth`, rounded up to a multiple of the number of terms in a panel (Tile.depth).
     """
 
     rows: Any
@@ -71,7 +71,7 @@ class Form(NamedTuple):
         kernel(multiply) returns the kernel that computes complete sums; part_kernel(multiply) returns the kernel that computes
         partial sums. The returned kernels call the device function `multiply`.
     sum_kernel : callable
-        sum_kernel(add_parts) returns the kernel that adds up the partial sums, as the module `parts` describes.
+        sum_kernel(add_parts) returns the kernel that adds up the partial sums by calling `add_parts` (see the module `parts`).
     """
 
     left: Layout
@@ -140,15 +140,15 @@ def update(multiply: Callable) -> Callable:
 def gathered_sums(multiply: Callable) -> Callable:
     """Returns the kernel that computes and stores sums, or partial sums, of a product whose left factor holds all samples.
 
-    From the left factor, the kernel reads only the samples of a batch, which have the row indices `order`.
+    From the left factor, the kernel reads only a batch's samples, whose row indices are its argument `order`.
     """
 
     def kernel(x, order, right, z, shape):
         """Computes a part p of each sum: z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of the part.
 
-        In the forward sum, row s of left is x[order[s]]; in the weight gradient, column s of left begins with x[order[s]].
-        Reads x (N, n_in), order (n,) and right (depth, columns); each whole sum has `depth` terms. Writes z (parts, rows,
-        columns). Twins (CPU loops): forward_sum, weight_gradient.
+        In the forward sum, row s of left is x[order[s]]; in the weight gradient, column s of left is x[order[s]], followed by
+        the constant 1, which is the input of b. Reads x (N, n_in), order (n,) and right (depth, columns); each whole sum has
+        `depth` terms. Writes z (parts, rows, columns). Twins (CPU loops): forward_sum, weight_gradient.
         """
         multiply((x, order), (right, None), None, z, shape)
 
@@ -229,8 +229,8 @@ class Feed(NamedTuple):
     """Tells a thread which elements of the left or right matrix to load into each panel (a part of the matrix).
 
     `operand` describes the matrix. `origin` is the offset, in the matrix, of the first element that the thread loads from the
-    next panel. `places` is an array with the positions of all elements that the thread loads from a panel, relative to the
-    thread's first element; for the layout GATHERED, `places` holds the row indices of these elements.
+    next panel. `places` is an array with one number for each element that the thread loads from a panel: the element's position
+    relative to the thread's first element or, for the layout GATHERED, the index of the element's row.
     """
 
     operand: Any
@@ -248,10 +248,10 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
 
     @device_function
     def main_loop(left, right, row, column, count, panels, sums):
-        """Adds the terms of the first pair of panels (parts of left and right), and `count` more terms k, to a thread's sums.
+        """Adds to a thread's sums the terms of the first pair of panels (parts of left and right), then the next `count` terms.
 
         `left` and `right` are of the class `Feed`. `panels` is the shared memory for two pairs of panels. The thread's sums
-        form a square in the block's tile; its position, `row` and `column`, is returned unchanged.
+        form a square in the block's tile. Returns the arguments `row` and `column`, its first row and first column.
         """
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)

@@ -32,10 +32,11 @@ THREADS = 2 if SIMULATED else 256
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
     """Computes batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances the position.
 
-    Also copies the batch's sample weights, and its row of `all_rates`: the divisor n of the loss, eta, eta_t and epsilon_t. The
-    kernel runs in a single thread block, so that no thread reads the position after another thread has advanced it.
-    `all_weights` has length N, or length 1 if all samples have the same weight. Reads order (n,), all_rates (steps, 4) and
-    all_weights. Writes batch (m,) and weights (m,), for a batch of m samples, and rates (4,). Updates counter.
+    Also copies the batch's sample weights, and its row of `all_rates`: the divisor n of the loss, the learning rate eta, and
+    Adam's eta_t and epsilon_t. The kernel runs in a single thread block, so that no thread reads the position after another
+    thread has advanced it. `all_weights` has one weight for each of the N training samples, or length 1 if all weights are
+    equal. Reads order (N,), all_rates (steps, 4) and all_weights. Writes batch (m,) and weights (m,), for a batch of m samples,
+    and rates (4,). Updates counter.
     """
     first, weighted = counter[POSITION], 1 if all_weights.shape[0] > 1 else 0
     for s in range(cuda.threadIdx.x, batch.shape[0], cuda.blockDim.x):
@@ -53,9 +54,9 @@ def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates,
 def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_sample):
     """Copies the losses and the numbers of correct outputs of a batch's samples to the arrays of the whole epoch.
 
-    `begin_step` has advanced counter[POSITION] to the index, in loss_of_sample and hits_of_sample, at which the batch ends.
-    Reads counter (4,), and for a batch of m samples, loss_of_batch (m,) and hits_of_batch (m,). Writes loss_of_sample (n,) and
-    hits_of_sample (n,).
+    `begin_step` has advanced counter[POSITION] to the end of the batch: the index after its last sample in loss_of_sample and
+    hits_of_sample. Reads counter (4,), and for a batch of m samples, loss_of_batch (m,) and hits_of_batch (m,). Writes
+    loss_of_sample (N,) and hits_of_sample (N,), for N training samples.
     """
     s = cuda.grid(1)
     if s < loss_of_batch.shape[0]:

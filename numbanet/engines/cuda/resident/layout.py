@@ -45,10 +45,7 @@ class Matrix(Columns):
 
 
 class Output(Columns):
-    """Work arrays in shared memory for softmax and for the loss and delta of the last layer.
-
-    Kernels read the offset of each work array from the table `output`.
-    """
+    """Work arrays in shared memory for softmax and for the loss and delta of the last layer."""
 
     Z = auto()  # z, of shape (batch, n_out)
     U = auto()  # the scratch matrix for `output_row`, of shape (batch, n_out)

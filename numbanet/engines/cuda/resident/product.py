@@ -93,7 +93,7 @@ class WeightUpdate(NamedTuple):
 
 @device_function
 def place_in(matrix, r, c):
-    """Returns the offset in shared memory of the element in row r and column c of a matrix, given as (offset, pitch)."""
+    """Returns the offset in shared memory of the element in row r and column c of `matrix`, a pair (offset, pitch)."""
     place, pitch = matrix
     return place + r * pitch + c
 
@@ -150,9 +150,9 @@ def product_with(finish: Callable) -> Callable:
     def product(near, zero, shape, operands, to):
         """Computes total = sum_k a[r, k] * b[k, c] and calls finish(near, to, r, c, total) for every row r and column c.
 
-        `shape` is the tuple (rows, columns, number of terms k), and `operands` is the pair (a, b). Each thread computes tiles
-        of 2 x 2 sums. The distance between the two columns of a tile is half the number of columns of the result, so that
-        threads with consecutive indices compute consecutive columns.
+        `shape` is the tuple (rows, columns, number of terms k), and `operands` is the pair (a, b). The distance between the two
+        columns of a thread's tile (2 x 2 sums) is half the number of columns of the result, so that threads with consecutive
+        indices compute consecutive columns.
         """
         (rows, columns, depth), (a, b) = shape, operands
         across = (columns + 1) // 2
