@@ -144,11 +144,12 @@ def _areas(
     confidence = np.clip((probability.max(axis=2) - 1 / classes) / (1 - 1 / classes), 0, 1)[..., np.newaxis]
     picture = paper + (colours[winner] - paper) * (0.08 + 0.34 * confidence)
     ax.imshow(picture, origin="lower", extent=(*x_1[[0, -1]], *x_2[[0, -1]]), aspect="auto", interpolation="bilinear", zorder=0)
-    for c in range(classes):
-        rival = np.delete(probability, c, axis=2).max(axis=2)
-        if (winner == c).any() and (winner != c).any():
-            ax.contour(x_1, x_2, probability[..., c] - rival, [0], colors=theme.ink, linewidths=1.2, zorder=1)
-    return winner, {c: Patch(fc=paper + 0.42 * (colours[c] - paper), ec="none") for c in np.unique(winner).tolist()}
+    shown = np.unique(winner).tolist()
+    second, first = np.partition(probability, -2, axis=2)[..., -2:].transpose(2, 0, 1)
+    for c in shown if len(shown) > 1 else ():
+        rival = np.where(winner == c, second, first)
+        ax.contour(x_1, x_2, probability[..., c] - rival, [0], colors=theme.ink, linewidths=1.2, zorder=1)
+    return winner, {c: Patch(fc=paper + 0.42 * (colours[c] - paper), ec="none") for c in shown}
 
 
 def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> dict[int, Artist]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from numbanet import History, Network, pictures
 
@@ -92,13 +93,10 @@ def reference(name: str) -> Path:
     return Path(__file__).parent / "references" / f"{name.replace(' ', '_')}.png"
 
 
-def rendered(name: str, *, dark: bool = False) -> np.ndarray:
-    """Draws a small picture, and returns its pixels as an array (height, width, 3) of numbers from 0 to 1."""
+def rendered(figure: Figure) -> np.ndarray:
+    """Returns the pixels of a small picture of a figure as an array (height, width, 3) of numbers from 0 to 1."""
     written = io.BytesIO()
-    with pyplot.style.context("dark_background" if dark else "default"):
-        figure = DRAWINGS[name](None).figure
-        figure.savefig(written, format="png", dpi=50, metadata={"Software": None})
-    pyplot.close(figure)
+    figure.savefig(written, format="png", dpi=50, metadata={"Software": None})
     written.seek(0)
     return pyplot.imread(written)[..., :3]
 
@@ -106,4 +104,4 @@ def rendered(name: str, *, dark: bool = False) -> np.ndarray:
 if __name__ == "__main__":
     for reference_name in REFERENCES:
         reference(reference_name).parent.mkdir(exist_ok=True)
-        pyplot.imsave(reference(reference_name), rendered(reference_name))
+        pyplot.imsave(reference(reference_name), rendered(DRAWINGS[reference_name](None).figure))

@@ -1,5 +1,6 @@
 """The HTML report of a training or an evaluation contains the numbers that the command `numbanet` prints."""
 
+import functools
 import html
 import re
 import shlex
@@ -20,6 +21,7 @@ pytest.importorskip("matplotlib")
 metrics = pytest.importorskip("sklearn.metrics")
 
 from numbanet import pictures  # noqa: E402
+from numbanet.pictures import sections  # noqa: E402
 
 SECTIONS = ["data", "settings", "curves", "results", "worst", "importance", "machine", "repeat"]
 X, Y = np.linspace(-1, 1, 40).reshape(20, 2), np.linspace(-1, 1, 20)
@@ -129,23 +131,37 @@ def arrays(kind):
     return net, y, net.fit(X, y, epochs=2, verbose=0)
 
 
+@pytest.fixture(scope="module")
+def report_of(tmp_path_factory):
+    """Returns a function that returns the path of a report, which is written once, the report's network and its targets."""
+    folder = tmp_path_factory.mktemp("reports")
+
+    @functools.cache
+    def written(kind):
+        path, (net, y, history) = folder / f"{kind}.html", arrays(kind)
+        pictures.report(
+            path, net, X, y, history=history, settings={"epochs": 2, "<&>": "<b>"},
+            metrics=["recall"] if kind in ("bce", "labels") else [], command="numbanet train --target 'a b'"
+        )  # fmt: skip
+        return path, net, y
+
+    return written
+
+
 @each("kind", ["labels", "outputs", "bce", "sse"])
-def test_networks_of_arrays(kind, tmp_path):
-    net, y, history = arrays(kind)
-    pictures.report(tmp_path / "report.html", net, X, y, history=history, settings={"epochs": 2, "<&>": "<b>"})
-    shown = sections_of(tmp_path / "report.html")
-    assert list(shown) == [*SECTIONS[:-1], "result"]
-    figures = net.evaluate(X, y)
-    assert shown["result"].endswith(f"loss {figures['loss']:.4f}, on 20 samples")
+def test_networks_of_arrays(kind, report_of):
+    path, net, y = report_of(kind)
+    shown = sections_of(path)
+    assert list(shown) == [*SECTIONS, "result"]
+    figures = net.evaluate(X, y, metrics=["recall"] if kind in ("bce", "labels") else [])
+    recall = f"recall {figures['recall']:.4f}, " if "recall" in figures else ""
+    assert shown["result"].endswith(f"{recall}loss {figures['loss']:.4f}, on 20 samples")
     assert "&lt;&amp;&gt;" in shown["settings"] and "<b>" not in shown["settings"]
-    assert "<h1>Training report</h1>" in (tmp_path / "report.html").read_text("utf-8")
-    pictures.report(tmp_path / "report.html", net, X, y, data="waves", metrics=["recall"] if kind in ("bce", "labels") else [])
-    assert "<h1>Evaluation report: waves</h1>" in (tmp_path / "report.html").read_text("utf-8")
-    results = sections_of(tmp_path / "report.html")["results"]
+    assert "<h1>Training report</h1>" in path.read_text("utf-8")
     meaning = {"bce": "of the class '1': recall.", "labels": "means over the labels: recall."}.get(kind)
-    assert meaning is None or f"These metrics are {meaning}" in results
+    assert meaning is None or f"These metrics are {meaning}" in shown["results"]
     if kind == "bce":
-        assert f"<dd>{metrics.recall_score(y, net.predict(X) > 0.5):.4f}</dd>" in results
+        assert f"<dd>{metrics.recall_score(y, net.predict(X) > 0.5):.4f}</dd>" in shown["results"]
     assert {"x[0]", "x[1]"} <= {row[0] for row in rows_of(shown["importance"])}
     assert "on 20 samples. Each sample has 2 inputs; their values range from -1 to 1." in shown["data"]
     if kind == "labels":
@@ -154,10 +170,17 @@ def test_networks_of_arrays(kind, tmp_path):
         assert "residual y[1]" in shown["worst"] and shown["results"].count("<svg") == 4
 
 
-def test_the_page_names_no_address_and_has_no_script(tmp_path):
-    net, y, history = arrays("bce")
-    pictures.report(tmp_path / "report.html", net, X, y, history=history, command="numbanet train --target 'a b'")
-    text = (tmp_path / "report.html").read_text("utf-8")
+def test_an_evaluation_names_its_data_and_has_no_curves(tmp_path):
+    net, y, _ = arrays("sse")
+    pictures.report(tmp_path / "report.html", net, X, y, data="waves")
+    assert "<h1>Evaluation report: waves</h1>" in (tmp_path / "report.html").read_text("utf-8")
+    shown = sections_of(tmp_path / "report.html")
+    assert list(shown) == [*(name for name in SECTIONS if name not in ("curves", "repeat")), "result"]
+    assert shown["result"].endswith(f"loss {net.evaluate(X, y)['loss']:.4f}, on 20 samples")
+
+
+def test_the_page_names_no_address_and_has_no_script(report_of):
+    text = report_of("bce")[0].read_text("utf-8")
     outside = [address for address in Content(text).addresses if not address.startswith("#")]
     assert outside == ["data:,"] and "<script" not in text and "default-src 'none'" in text
     identifiers = re.findall(r' id="([^"]*)"', text)
@@ -253,9 +276,9 @@ def test_the_epochs_with_the_lowest_loss_and_the_kept_parameters_are_told_apart(
     for epoch, loss in enumerate((0.5, 0.00001234, 0.25, 0.125), start=1):
         history.add(epoch, {"loss": 1 / epoch, "val_loss": loss, "seconds": 2.5 if epoch == 1 else 0.1234567})
     pictures.report(tmp_path / "report.html", net, X, y, history=history)
-    sections = sections_of(tmp_path / "report.html")
-    assert "2.87 s in 4 epochs; the median epoch took 0.123 s; the first epoch, which includes any" in sections["machine"]
-    shown = sections["curves"]
+    shown = sections_of(tmp_path / "report.html")
+    assert "2.87 s in 4 epochs; the median epoch took 0.123 s; the first epoch, which includes any" in shown["machine"]
+    shown = shown["curves"]
     assert rows_of(shown)[1:] == [
         ["first", "1", "1.0000", "0.5000", "2.5"],
         ["lowest val_loss", "2", "0.5000", "1.234e-05", "0.123"],
@@ -264,8 +287,7 @@ def test_the_epochs_with_the_lowest_loss_and_the_kept_parameters_are_told_apart(
     assert "keeps the parameters of epoch 4, the last epoch" in shown
     assert "on the validation data from 0.5000 in epoch 1 to 0.1250 in epoch 4" in shown
     history.best_epoch = 3
-    pictures.report(tmp_path / "report.html", net, X, y, history=history)
-    shown = sections_of(tmp_path / "report.html")["curves"]
+    shown = sections.curves(net, history)
     assert [row[:2] for row in rows_of(shown)[2:]] == [["lowest val_loss", "2"], ["kept", "3"], ["last", "4"]]
     assert "keeps the parameters of epoch 3, the best epoch of early stopping" in shown
 

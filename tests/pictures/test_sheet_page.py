@@ -1,7 +1,6 @@
 """The drawn cheat sheet shows every formula of docs/sheet.md in legible letters beside a correct curve, in all file formats."""
 
 import base64
-import functools
 import io
 import itertools
 import math
@@ -22,7 +21,6 @@ import matplotlib
 from fontTools.ttLib import TTFont
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
-from matplotlib.mathtext import MathTextParser
 
 from numbanet.cli import main
 from numbanet.formulas import BEYOND_ACTIVATIONS, BEYOND_LOSSES
@@ -43,19 +41,6 @@ def page_of(section):
 
 
 PAGE_OF = {row: page_of(section) for section in SECTIONS for row in section.rows}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def formulas_are_parsed_once():
-    """Makes matplotlib remember all parsed formulas; by default, matplotlib remembers only 50, and parses all others again."""
-    parse, parsers = (
-        MathTextParser._parse_cached.__wrapped__,
-        {"vector": MathTextParser("path"), "raster": MathTextParser("agg")},
-    )
-    cached = functools.cache(lambda output, *arguments: parse(parsers[output], *arguments))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MathTextParser, "_parse_cached", lambda self, *arguments: cached(self._output_type, *arguments))
-        yield
 
 
 @pytest.fixture(scope="module")
