@@ -157,7 +157,7 @@ def train_pass(
 
 
 def _batches(model: Model, settings: Settings, samples: Samples, smoothing: float) -> Batches:
-    """Returns an object that yields the checked batches of x, the iterable or function that the user passed."""
+    """Returns an object that yields the checked batches of `samples.x`, which is an iterable or a function."""
     if samples.validation_split or samples.sample_weight is not None:
         raise ValueError(
             "validation_split and sample_weight cannot be used if x yields batches: pass validation_data in place of "

@@ -167,7 +167,7 @@ def _from_arrays(network: Network, options: argparse.Namespace) -> str:
 
 
 def _drawings(x: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any], y_hat: NDArray[Any]) -> str:
-    """Returns images of digits as text, and a last line with the numbers of correct predictions.
+    """Returns images of digits as text, and a last line that counts the correct predictions.
 
     The title above each image names the digit that was written and the predicted digit.
     """

@@ -109,8 +109,8 @@ def slopes(function: Callable, derivative: Tried, points: Iterable[Point], argum
 def check_slopes(derivative: Tried, found: Sequence[Slope], mistakes: Mapping[str, Callable[..., float]]) -> None:
     """Raises ValueError if the derivative is wrong; the message names a point, both numbers and the likely mistake.
 
-    `mistakes` maps a sentence about each known mistake to a function of the derivative's arguments. If the user made this
-    mistake, the function returns the right derivative.
+    `mistakes` maps a sentence about each known mistake to a function of the derivative's arguments. This function returns
+    the right derivative if the user made the mistake.
     """
     wrong = [slope for slope in found if not slope.agrees(slope.found)]
     if wrong:

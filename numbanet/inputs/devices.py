@@ -11,7 +11,7 @@ KERNELS = ("fast", "reference")
 
 
 def usable_device(device: Any, kernels: str = "fast") -> str:
-    """Returns the device to compute on, "cpu" or "cuda". Returns "cuda" only if this process can use a GPU.
+    """Returns the device to compute on, "cpu" or "cuda".
 
     Parameters
     ----------

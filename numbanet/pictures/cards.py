@@ -153,7 +153,7 @@ def comparison(width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """Returns the curves of `rows`, by the function names (scalar, loop) of a row; rows with the same names share a curve."""
+    """Returns the curves of `rows` as a dict; the key is the pair of function names in a row, and equal pairs share a curve."""
     curves = {row[3:5]: curve(row) for row in rows}
     return {key: drawn for key, drawn in curves.items() if drawn}
 
@@ -236,7 +236,8 @@ def _broken(text: str, room: float) -> list[Line]:
 def _cases_or_terms(text: str, room: float) -> list[str]:
     """Returns the lines of `text`, a part of a formula: one line if `text` has two cases or is at most `room` wide.
 
-    Two cases stand behind a brace. Any wider part is divided into a formula and its condition, or into the terms of a sum.
+    Two cases stand behind a brace. Any part wider than `room` is divided into a formula and its condition, or into the
+    terms of a sum.
     """
     if match := CASES.fullmatch(text):
         return [_with_brace(*match.groups(""))]

@@ -91,7 +91,7 @@ def place(size: NDArray[np.float64], around: Surroundings) -> Box:
 
 
 def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
-    """Returns rectangles at the distance `gap` from a line, and a cost for each: above CONFLICT, the place is unsuitable."""
+    """Returns rectangles at the distance `gap` from a line, and their costs; a cost above CONFLICT means a bad place."""
     points = around.line[:: max(1, len(around.line) // 40)]
     middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)
@@ -109,8 +109,8 @@ def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> 
 def name_point(ax: Axes, point: tuple[float, float], names: Sequence[str], lines: Sequence[Line2D], **options: Any) -> None:
     """Writes the name of a point of the Axes near the point: inside the Axes, and on none of the lines and texts of the Axes.
 
-    `names` contains the name in several forms. The first form that fits is written; if the Axes are small, with smaller
-    letters. A thin line leads to a name that is not beside its point. If no form fits, the point has no name.
+    `names` contains alternative texts for the name. The first text that fits is written; each text is tried in the usual size
+    and in the smallest. A thin line leads to a name that is not beside its point. If no text fits, the point has no name.
     """
     lay_out(ax)
     panel, place = size_in_mm(ax), in_mm(ax, np.array([point]))

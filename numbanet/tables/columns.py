@@ -198,7 +198,7 @@ class Table:
 
     @cached_property
     def values(self) -> dict[str, frozenset[str]]:
-        """Maps names of columns of strings to the words, such as NA, that are ordinary, not missing, values of the column.
+        """Maps the name of a column of strings to those words, such as NA, that are ordinary values there, not missing values.
 
         A word such as NA is an ordinary value of a column of strings on two conditions: the column contains no other word for
         a missing value, and no column of numbers or booleans contains this word. If the user listed the words for a missing

@@ -120,7 +120,7 @@ def _table(text: io.TextIOWrapper, source: str, form: Form, spelling: Spelling) 
 
 
 def _sniffed(text: str, decimal: str) -> str:
-    """Returns the separator that gives the first rows equally many cells; of several such separators, the one with most."""
+    """Returns the separator that gives the first rows equally many cells; if several do, the one that gives the most cells."""
 
     def columns(separator: str) -> tuple[bool, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
@@ -147,7 +147,7 @@ class Records:
     header : bool or None
         As described for `Form`.
     skipped : int
-        Number of lines that were read before the csv reader started, which is added to line numbers.
+        Number of lines that were read before the csv reader started; the csv reader's line numbers do not count them.
     """
 
     def __init__(self, source: str, header: bool | None, skipped: int):

@@ -302,7 +302,7 @@ class Training:
         return values
 
     def _upload(self) -> None:
-        """Copies the samples to the engine's device, if its memory is large enough.
+        """Copies the samples to the engine's device, if the device has enough memory.
 
         If a function yields the batches, `_train` copies each batch just before training on it.
         """

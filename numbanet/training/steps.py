@@ -13,7 +13,7 @@ NO_TOTALS = Totals(0, 0.0, 0)
 
 
 def train_in_order(model: Model, data: Data, batch_size: int, eta: float) -> Totals:
-    """Trains on the samples in their order, without copying the state first; returns the sums of losses and correct outputs."""
+    """Trains on the samples in order, without first copying the model's state; returns sums of losses and correct outputs."""
     before, n, totals = model.step, data.n, NO_TOTALS
     updates = epoch_of(
         rows_between(0, n),
