@@ -113,9 +113,9 @@ class Table:
 
 
 def figure(value: float | None) -> str:
-    """Returns a number as text, with three or more significant digits and commas for thousands: 0.123, 12.3 or 1,234.
+    """Returns a number as text, with commas for thousands: 0.012, 0.123, 12.3 or 1,234; None becomes a dash.
 
-    Numbers below 0.1 have two significant digits. None becomes a dash.
+    Numbers below 0.1 have two significant digits, and all other numbers have three or more.
     """
     if value is None:
         return "—"

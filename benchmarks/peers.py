@@ -2,10 +2,10 @@
 
 The benchmarks use each library in the fastest way that is available to the library's users.
 
-A contestant is an object with the methods of the class `Contestant`. A contestant is created from a `Rung`, which describes a
-benchmark network, and a `Problem`, which contains the initial parameters and the data. Libraries other than numbanet are called
-peers. The constructor of a peer's class raises ImportError if the library is not installed or does not support the network. The
-constructor of each contestant imports its library, so that a measured process imports only the library that it needs.
+A contestant is created from a `Rung`, which describes a benchmark network, and a `Problem`, which contains the initial
+parameters and the data. Libraries other than numbanet are called peers. The constructor of a peer's class raises ImportError if
+the library is not installed or does not support the network. The constructor of each contestant imports its library, so that a
+measured process imports only the library that it needs.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ Maker = Callable[[Rung, Problem], Any]
 
 
 class Contestant(Protocol):
-    """The interface of a contestant (a library in the benchmarks). Each contestant uses its own library's type of array."""
+    """The interface of a contestant (a library in the benchmarks)."""
 
     def prepare(self, order: Order) -> Any:
         """Returns the order of the samples, converted to the contestant's own type of array."""

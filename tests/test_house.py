@@ -212,7 +212,7 @@ def test_numba_cuda_is_imported_in_one_place():
 
 
 def test_folders_that_the_compile_cache_ignores_contain_no_compiled_functions():
-    """Compiled functions must not depend on these folders either: no room that compiles may import from them."""
+    """Folders and root modules with compiled functions import nothing from folders that the cache ignores, even indirectly."""
     compiling = {room_of(path) for path in FILES if re.search(r"@njit|_compile import .*njit|@cuda\.jit", path.read_text())}
     assert compiling >= {"engines", "equations"}
     reached = set()

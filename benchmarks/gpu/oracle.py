@@ -55,7 +55,7 @@ def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
 
 
 def update_error(values: NDArray[np.floating], exact: NDArray[np.floating], start: NDArray[np.floating]) -> float:
-    """Returns the relative error of an array's update, without the error that rounding the exact values to float32 causes.
+    """Returns the relative error of an array's update, minus the error that rounding to float32 can cause.
 
     Parameters
     ----------

@@ -175,7 +175,7 @@ def oracle(task: Task, record: Record) -> None:
 def case(task: Task, record: Record) -> None:
     """Records the times of all contestants for one benchmark network, and numbanet's time estimate for each way to train.
 
-    For each way to train, also records how often each cost, such as a barrier, is part of the estimate (see
+    For each way to train, also records how often the time estimate counts each cost, such as the cost of a barrier (see
     `benchmarks.gpu.constants`).
     """
     from benchmarks import peers

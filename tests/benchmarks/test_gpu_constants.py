@@ -1,4 +1,4 @@
-"""The report of a GPU benchmark lists the planner constants that make the planner's estimates equal to the measured times."""
+"""The report of a GPU benchmark lists constants with which the planner's estimates of times equal the measured times."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Within `without_repetition`, Numba finds functions that are registered meanwhile; afterwards, Numba is unchanged."""
+"""Within `without_repetition`, which speeds up compilation, Numba finds new functions; afterwards, it is unchanged."""
 
 import numba
 import pytest

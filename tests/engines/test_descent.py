@@ -96,7 +96,7 @@ class Trained:
 
 
 def keep_factors(top, batch):
-    """Returns, for each hidden layer of the topology `top`, the dropout factors of an epoch's samples in the slice `batch`."""
+    """Returns, for each hidden layer of `top`, the dropout factors of samples batch.start to batch.stop - 1 of an epoch."""
     factors = []
     for l, (p, width) in enumerate(zip(top.dropout_rates[:-1], top.sizes[1:-1], strict=True), start=1):
         keeps = oracle.philox_numbers(KEY, batch.stop, width, l)[batch.start :] >= round(p * 2**32)

@@ -21,7 +21,7 @@ INF, NAN = math.inf, math.nan
 
 
 def compiled(function):
-    """Returns a compiled function that calls `function`, which uses the module math if Python calls it directly."""
+    """Returns a compiled function that calls `function`; without compilation, `function` would use the module math."""
 
     @numba.njit(**_compile.FLAGS)
     def call(x):

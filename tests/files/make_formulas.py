@@ -1,6 +1,6 @@
 """Writes formulas.json: PyTorch's losses and gradients, in float64, of networks with the formulas of equations/beyond.py.
 
-If the package torch is installed, run python tests/files/make_formulas.py.
+The script needs torch: python tests/files/make_formulas.py
 """
 
 import itertools

@@ -3,7 +3,7 @@
 Numba's own scheduler runs all threads of a block as Python threads at the same time, and asks each thread again and again
 whether the thread waits at a barrier. The scheduler of this module runs a thread until the thread reaches a barrier or its end,
 and only then runs the next thread. With this scheduler, the tests take a fifth of the time. In addition, the scheduler shows a
-missing barrier in every run: without the barrier, a thread reads values before the next threads have written them.
+missing barrier in every run: without the barrier, a thread reads values before the threads that run later write them.
 """
 
 import contextvars
@@ -24,7 +24,7 @@ def install():
     call = types.Integer.__call__
 
     def cast(self, *arguments):
-        """Works like `Integer.__call__`, for example for int32(3), but does not import a module in each call."""
+        """Works like Numba's `Integer.__call__`, for example for int32(3), but does not import a module in each call."""
         plain = len(arguments) == 1 and type(arguments[0]) in INTEGERS
         return getattr(np, self.name)(*arguments) if plain else call(self, *arguments)
 
@@ -66,7 +66,7 @@ class Block:
     """A block, of which one thread runs at a time.
 
     The list `turns` is a stack of the threads that run before the next barrier. The list `waiting` holds the threads that wait
-    at the barrier, in the order of their arrival. After each barrier, the threads thus run in the opposite order.
+    at the barrier, in the order of their arrival. After the barrier, `waiting` becomes the stack, so the order is reversed.
     """
 
     def __init__(self, function, grid_shape, block_shape, debug):
@@ -84,7 +84,7 @@ class Block:
             raise self.error
 
     def begin_threads(self):
-        """Runs new threads in the calling Python thread, until one of the threads waits at a barrier, and to its end."""
+        """Begins CUDA threads in this Python thread; once one waits at a barrier, a new Python thread begins the others."""
         while self.turns and not self.turns[-1].begun:
             thread = self.turns.pop()
             try:
@@ -96,7 +96,7 @@ class Block:
         self.hand_over()
 
     def hand_over(self):
-        """Makes the next thread run in its own Python thread; if there is no next thread, the block has ended."""
+        """Lets the next CUDA thread of the block run; if all have ended, releases the semaphore `ended`."""
         if not self.turns:
             self.turns, self.waiting = self.waiting, []
         if not self.turns:
@@ -108,7 +108,7 @@ class Block:
 
 
 class CudaThread:
-    """A thread of a block. `Block.hand_over` releases the semaphore `turn` if the thread may continue after a barrier."""
+    """A thread of a block, with a semaphore `turn`, which `Block.hand_over` releases to let the thread pass a barrier."""
 
     begun = False
 

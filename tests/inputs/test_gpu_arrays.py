@@ -107,7 +107,7 @@ def test_dlpack_alone_needs_numba_cuda(monkeypatch):
 
 @each("columns", [slice(None), slice(None, None, 2)])
 def test_the_interface_of_dlpack_counts_bytes(columns):
-    """The test uses a host array, which cuda.core describes in the same way as an array on a GPU."""
+    """The test uses a host array, because the package cuda.core describes host and GPU arrays in the same way."""
     utils = pytest.importorskip("cuda.core.utils")
     array = np.ones((4, 6), "f4")[:, columns]
     interface, _ = arrays.dlpack_interface(utils.StridedMemoryView.from_dlpack(array, -1))

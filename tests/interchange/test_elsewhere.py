@@ -147,7 +147,7 @@ def stepped(keras, optimizer, gradients, value):
 
 @each("t", [1, 10])
 def test_adams_epsilon_of_keras_is_larger_at_first(keras, t):
-    """With a constant gradient, a numbanet step with epsilon / sqrt(1 - beta_2^t) equals a Keras step with epsilon."""
+    """With a constant gradient, step t of numbanet with epsilon / sqrt(1 - beta_2^t) equals step t of Keras with epsilon."""
     g, epsilon = np.array([1e-6, -3e-5]), 1e-7
     keras_steps = np.diff([stepped(keras, keras.optimizers.Adam(0.001, epsilon=epsilon), [g] * k, [0.0, 0.0])
                            for k in (t - 1, t)], axis=0)[0]  # fmt: skip

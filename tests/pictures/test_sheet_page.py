@@ -400,7 +400,7 @@ def derivative(key):
 
 @each("key", [pytest.param(key, id=key[0]) for key in MORE_CURVES])
 def test_the_integral_of_a_derivative_is_the_curve(key):
-    """The tolerance is 2 %, because a derivative may jump between two drawn points, which are 1/80 of the curve apart."""
+    """The tolerance is 2 %: a derivative may jump between neighbouring points, which are up to 1/80 of the width apart."""
     curve, slope = curves.CURVES[key](), curves.CURVES[derivative(key)]()
     np.testing.assert_array_equal(curve.x, slope.x)
     integral = np.cumsum((slope.y[1:] + slope.y[:-1]) / 2 * np.diff(slope.x))
@@ -478,7 +478,7 @@ SVG_FILES = ["sheet.svg", "sheet-2.svg", "sheet-3.svg"]
 
 
 def words(svg):
-    """Returns the texts of an SVG drawing; formulas contain no spaces."""
+    """Returns the texts of an SVG drawing; the texts of formulas contain no spaces."""
     lines = re.findall(r"<text[^>]*>(.*?)</text>", svg, re.S)
     return [unescape(re.sub(r"\n|<[^>]*>", "", line)) for line in lines]
 

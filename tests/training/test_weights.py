@@ -56,7 +56,7 @@ def targets(loss, y):
 @each("loss", ["cce", "bce"] if _cuda.SIMULATED else ["cce", "bce", "mse", "sse"])
 @each("device, kernels", ENGINES)
 def test_gradients_are_those_of_the_weighted_loss(device, kernels, loss, samples, weights):
-    """The gradients equal central differences of the loss, 1/n times the sum of (sample weight times sample loss)."""
+    """The gradients equal central differences of the loss: the mean (for SSE, the sum) of weight times loss of each sample."""
     (x, y), net, n = samples, network(device, kernels, loss), 1 if loss == "sse" else COUNT
     value, gradients = net.gradients(x, targets(loss, y), sample_weight=weights)
     assert value == pytest.approx(weights @ losses_of(net, x, y) / n, rel=1e-12)

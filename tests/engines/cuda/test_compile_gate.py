@@ -503,7 +503,7 @@ def test_float64_opcodes(instruction, wide):
 
 
 def test_formulas_are_as_precise_as_without_flags():
-    """The fastmath flags of the CPU must not be used on a GPU, where each flag selects approximate exp, log and division."""
+    """GPU code must not use the CPU's fastmath flags: on a GPU, each flag would select approximate exp, log and division."""
 
     def formula(z):
         return math.exp(z) / (z + math.log(z))

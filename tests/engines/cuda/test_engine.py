@@ -101,7 +101,7 @@ def test_a_derivative_that_needs_z_is_trained_by_products():
 def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
     """Each layer's matrix w is cut into several tiles, each for one thread block, in each direction.
 
-    Some thread blocks get no tile. Some threads get several squares, which are the parts of a tile that one thread computes.
+    Some thread blocks get no tile. A tile consists of squares, each computed by one thread; some threads get several squares.
     """
     top = topology((9, 8, 6, 5), ("tanh", "leaky_relu", "softmax"), "cce", np.dtype("float64"))
     cuts = (2, 3), (3, 2), (1, 2)

@@ -138,7 +138,7 @@ CASES = [
 
 @pytest.fixture
 def split(monkeypatch):
-    """Returns a function that sets the largest number of parts into which kernels split the sums over k of a matrix product."""
+    """Returns a function `split(count)`, which makes kernels split the sums of a matrix product into at most `count` parts."""
 
     def split(count):
         def plan(rows, columns, depth, multiprocessors, tiles):
@@ -226,7 +226,7 @@ def planned(*shape, multiprocessors=H100):
 
 @each("tile", EVERY_TILE)
 def test_threads_share_a_tile_evenly(tile):
-    """Threads of a tile load equally many values: the number of threads is a multiple of its rows, columns and depth."""
+    """All threads load equally many values: the rows, columns and depth of a tile each divide its number of threads."""
     assert tile.depth in (tiles.UNROLL, 2 * tiles.UNROLL)
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):
