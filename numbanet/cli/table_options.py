@@ -34,6 +34,7 @@ def add_table_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--encoding", metavar="NAME", help="encoding of a text file, such as latin-1 (default: utf-8)")
     parser.add_argument(
         "--missing",
+        action="extend",
         type=names,
         metavar="TEXT[,...]",
         help="strings that mean a missing value, in addition to the empty cell (default: NA, N/A, n/a, NaN, nan, <NA>, #N/A, "
@@ -44,7 +45,7 @@ def add_table_options(parser: argparse._ActionsContainer) -> None:
         action=argparse.BooleanOptionalAction,
         help="whether the first line names the columns (default: yes); with --no-header, the columns are named c1, c2, ...",
     )
-    parser.add_argument("--ignore", type=names, metavar="COLUMN[,...]", help="columns to leave out")
+    parser.add_argument("--ignore", action="extend", type=names, metavar="COLUMN[,...]", help="columns to leave out")
     parser.add_argument(
         "--drop-missing",
         action="store_true",

@@ -80,7 +80,11 @@ def _add_options_of_tables(table: argparse._ActionsContainer) -> None:
     )
     add_choice(table, "--task", TASKS, help="kind of prediction (default: inferred from the target)")
     table.add_argument(
-        "--categorical", type=names, metavar="COLUMN[,...]", help="columns to encode as categories, even if they are numeric"
+        "--categorical",
+        action="extend",
+        type=names,
+        metavar="COLUMN[,...]",
+        help="columns to encode as categories, even if they are numeric",
     )
     add_choice(
         table,

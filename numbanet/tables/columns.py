@@ -1,7 +1,7 @@
 """A table in memory: named columns of strings or numbers, and for each row the line of the file in which the row begins."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -233,6 +233,11 @@ class Table:
         """
         line = "" if self.lines is None else f" (line {self.lines[int(row)]})"
         return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {message}")
+
+
+def names_in(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns names of columns as a tuple; a single string is one name, not a list of letters."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _has_strings(column: Strings) -> bool:

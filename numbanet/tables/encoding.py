@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numbanet import checks
 from numbanet.checks import listed
-from numbanet.tables.columns import SHOWN, Table
+from numbanet.tables.columns import SHOWN, Table, names_in
 from numbanet.tables.features import Boolean, Categorical, Numeric, distinct_strings
 from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.labels import UNKNOWN
@@ -105,7 +105,7 @@ class Encoding:
         """
         checks.choice("unknown", unknown, UNKNOWN)
         table = as_table(table)
-        self._check_columns(table, ignore)
+        self._check_columns(table, names_in(ignore))
         missing = ((each.name, each.missing(table)) for each in self.features if each.fill is None)
         advice = (
             ", and the model has no replacement for it; train with impute='median' (--impute median), or leave out rows with "

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from numbanet import checks
 from numbanet._compile import collection_paused
 from numbanet.checks import listed
-from numbanet.tables.columns import Table
+from numbanet.tables.columns import Table, names_in
 from numbanet.tables.encoding import Encoding, refuse_empty, refuse_missing
 from numbanet.tables.features import Boolean, Categorical, Numeric, numbers
 from numbanet.tables.frames import Frame, as_table
@@ -75,7 +75,7 @@ def learn(
     ValueError
         A column does not exist, or a value is missing or invalid; the message names the column and the row.
     """
-    table = as_table(table)
+    table, categorical, ignore = as_table(table), names_in(categorical), names_in(ignore)
     if impute is not None:
         checks.choice("impute", impute, IMPUTE)
     for name in (target, *categorical, *ignore):

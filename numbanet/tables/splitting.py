@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
-from numbanet.tables.columns import Table
+from numbanet.tables.columns import Table, names_in
 from numbanet.tables.encoding import refuse_empty, without
 from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.learning import target_of
@@ -97,7 +97,7 @@ def drop_missing(table: Table | Frame, target: str, *, ignore: Iterable[str] = (
     ValueError
         The table has no column of a given name, or no row is left.
     """
-    table, ignored = as_table(table), set(ignore)
+    table, ignored = as_table(table), set(names_in(ignore))
     for name in (target, *ignored):
         table.column(name)
     names = [target] if impute else [target, *(name for name in table.columns if name not in ignored)]

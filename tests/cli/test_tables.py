@@ -284,6 +284,8 @@ def test_ignored_columns_are_optional_and_more_can_be_ignored_later(tmp_path, ca
     data.write_text("id,a,y\n" + "".join(f"row {s},{s % 2}.5,{'uv'[s % 2]}\n" for s in range(30)))
     command = ["train", str(data), "--target", "y", "-q", "-o", str(tmp_path / "net.npz")]
     assert main(command) == 1 and "column 'id' has 30 distinct strings" in capsys.readouterr().err
+    assert main([*command, "--ignore", "id", "--ignore", "a"]) == 1  # a repeated option adds names, so that no column is left
+    assert "no column from which to predict" in capsys.readouterr().err
     assert main([*command, "--ignore", "id"]) == 0
     assert main(["evaluate", str(tmp_path / "net.npz"), str(data)]) == 0
     data.write_text(data.read_text().replace("id,", '"i,d",'))

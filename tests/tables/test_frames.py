@@ -164,3 +164,12 @@ def test_a_wide_data_frame_takes_no_series_of_each_column(monkeypatch):
     monkeypatch.setattr(pandas.Series, "dropna", lambda *_: pytest.fail("a column of numbers became a Series"))
     table = tables.frames.as_table(frame)
     assert all(isinstance(table.columns[f"c{j}"], tables.columns.Numbers) for j in range(50))
+
+
+def test_a_string_is_the_name_of_one_column():
+    frame = pandas.DataFrame({"ab": [1.0, 2, 3, 4], "a": [1, 2, 1, 2], "b": [3.0, 1, 2, 4], "t": list("uvuv")})
+    assert [feature.name for feature in tables.learn(frame, "t", ignore="ab").features] == ["a", "b"]
+    learnt = tables.learn(frame, "t", categorical="ab").features
+    categories = [feature.name for feature in learnt if isinstance(feature, Categorical)]
+    assert categories == ["ab"]
+    assert tables.drop_missing(frame.assign(ab=np.nan), "t", ignore="ab").rows == 4
