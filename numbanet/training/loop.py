@@ -19,7 +19,7 @@ from numbanet.training.metrics import Metric, loss_and_accuracy, measure, own
 from numbanet.training.model import Model, Snapshot
 from numbanet.training.monitoring import measured_metrics
 from numbanet.training.optimizers import Optimizer
-from numbanet.training.processes import Batches, Partition, Processes
+from numbanet.training.processes import Batches, Partition, Pass, Processes
 from numbanet.training.schedules import Schedule, rate_of
 from numbanet.training.steps import NO_TOTALS, added, train_parts
 
@@ -215,25 +215,10 @@ class Training:
 
         Returns the `Totals` of the epoch (samples, losses, correct outputs), and the sum of the sample weights.
         """
-        model, arrays = self.model, isinstance(self.data, Data)
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
             for pass_ in self.partition.passes(self.data, self.settings.batch_size, self._order):
-                data = pass_.data if arrays else pass_.data.uploaded(model.engine)
-                updates = pass_.epoch(eta, self.rule, model.step + 1, model.dropout_key())
-                batches, samples, last = 0, 0, NO_TOTALS
-                for yields, last in enumerate(train_parts(model, data, updates), start=1):
-                    before, (batches, samples) = (batches, samples), pass_.done(last, yields)
-                    model.step += batches - before[0]
-                    if samples > before[1] and arrays:
-                        bar.update(samples - before[1])
-                    if batches > before[0] and arrays:
-                        self._call("on_train_batch_end", batches, {})
-                    if pass_.is_lost(last):
-                        break
-                if not arrays:
-                    bar.update(samples)
-                totals = added(totals, self.partition.total(last))
+                totals = added(totals, self.partition.total(self._train_pass(pass_, eta, bar)))
                 weight += pass_.weight
                 if not np.isfinite(totals.loss):
                     break
@@ -242,6 +227,29 @@ class Training:
                 raise NoMoreBatchesError
             raise ValueError(f"x yielded no batch in epoch {epoch}: it must yield at least one batch per epoch")
         return totals, weight
+
+    def _train_pass(self, pass_: Pass, eta: float, bar: reporting.Bar) -> Totals:
+        """Trains on the batches of a pass, counts the updates, and returns the sums of losses and correct outputs."""
+        model, arrays = self.model, isinstance(self.data, Data)
+        data = pass_.data if arrays else pass_.data.uploaded(model.engine)
+        updates = pass_.epoch(eta, self.rule, model.step + 1, model.dropout_key())
+        batches, samples, yields, last = 0, 0, 0, NO_TOTALS
+        try:
+            for yields, last in enumerate(train_parts(model, data, updates), start=1):
+                before, (batches, samples) = (batches, samples), pass_.done(last, yields)
+                model.step += batches - before[0]
+                if samples > before[1] and arrays:
+                    bar.update(samples - before[1])
+                if batches > before[0] and arrays:
+                    self._call("on_train_batch_end", batches, {})
+                if pass_.is_lost(last):
+                    break
+        except BaseException:  # for example Ctrl-C after the updates of `last`, but before they were counted
+            model.step += pass_.done(last, yields)[0] - batches
+            raise
+        if not arrays:
+            bar.update(samples)
+        return last
 
     def _order(self, n: int) -> np.ndarray:
         return self.model.generator.permutation(n) if self.settings.shuffle else np.arange(n)

@@ -24,10 +24,14 @@ def train_in_order(model: Model, data: Data, batch_size: int, eta: float) -> Tot
         weights=data.weights,
         dropout_key=model.dropout_key(),
     )
-    for totals in train_parts(model, data, updates):
+    try:
+        for totals in train_parts(model, data, updates):
+            model.step = before + finished_batches(totals.samples, n, batch_size)
+            if not math.isfinite(totals.loss):
+                break
+    except BaseException:  # for example Ctrl-C after the updates of `totals`, but before they were counted
         model.step = before + finished_batches(totals.samples, n, batch_size)
-        if not math.isfinite(totals.loss):
-            break
+        raise
     return totals
 
 

@@ -11,6 +11,7 @@ from numbanet.engines.epoch import epoch_of
 from numbanet.engines.interface import Totals
 from numbanet.engines.rule import MOMENTUM, Rule
 from numbanet.inputs import Data
+from numbanet.training import processes, steps
 from numbanet.training.processes import Pass
 from tests.engines.test_engines import SLICED
 from tests.helpers.engines import DTYPES, ENGINES, each
@@ -148,6 +149,35 @@ def test_an_exception_at_any_moment_leaves_the_network_to_other_threads(kernels,
         done = threading.Event()
         threading.Thread(target=lambda done=done: (net.predict(x), done.set()), daemon=True).start()
         assert done.wait(10)
+
+
+@each("kernels", ["fast", "reference"])
+@each("call", ["fit", "partial_fit"])
+@each("moment", [1, 3])
+def test_an_exception_just_before_steps_are_counted_loses_no_step(moment, call, kernels, monkeypatch):
+    """Raises the exception where Python may run a signal handler: at the start of the function that counts the steps."""
+    calls, count = [], processes.finished_batches
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == moment:
+            raise AlarmError
+        return count(*arguments)
+
+    for module in (processes, steps):
+        monkeypatch.setattr(module, "finished_batches", interrupted)
+    for module in SLICED:
+        monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
+    x = np.random.default_rng(0).standard_normal((COUNT, 6))
+    net, twin = (Network([6, 5, 3], "tanh", "mse", seed=0, device="cpu", kernels=kernels) for _ in range(2))
+    options = {"batch_size": 50, "optimizer": "adam", "learning_rate": 0.01}
+    with pytest.raises(AlarmError):
+        getattr(net, call)(x, x[:, :3], **options, **({"epochs": 1, "shuffle": False, "verbose": 0} if call == "fit" else {}))
+    step = net._model.step
+    assert step > 0
+    twin.partial_fit(x[: 50 * step], x[: 50 * step, :3], **options)
+    assert twin._model.step == step
+    assert all((w == v).all() for (w, _), (v, _) in zip(net.parameters(), twin.parameters(), strict=True))
 
 
 @SIGNALS

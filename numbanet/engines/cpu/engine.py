@@ -181,6 +181,7 @@ class FastCpuEngine:
             first, most, start = totals.samples, self.training_pace.samples, time.perf_counter()
             stop = min(first + most, count)
             run = self._run_whole_batches if spare and count > most else self._run
+            reached.clear()
             try:
                 totals = run(Job(TRAIN, size, stop, True), samples, totals, terms)
                 if stop == first + most:  # a shorter slice says little about the speed
@@ -188,8 +189,9 @@ class FastCpuEngine:
             except NotFiniteError:  # the step with this batch is not finished
                 raise
             except BaseException:  # for example Ctrl-C; tells the caller, before the exception, which samples were processed
-                if reached and reached[0][POSITION] > first:
-                    yield totals._replace(samples=int(reached[0][POSITION]))
+                position = max((int(team[POSITION]) for team in reached), default=0)
+                if position > first:
+                    yield totals._replace(samples=position)
                 raise
             yield totals
 

@@ -93,13 +93,13 @@ class Crew:
         The calling thread calls run(*arguments, team, helps) with helps = False; `call` returns the result. Helping threads
         pass helps = True. The threads communicate through the array `team`. If a signal handler raises an exception during
         `run`, Python raises the exception after `run` has returned, and the result is lost. Before `run` begins, `call`
-        therefore stores `team` in the list `reached`. After an exception, the caller reads from team[POSITION] the position
+        therefore appends `team` to the list `reached`. After an exception, the caller reads from team[POSITION] the position
         that `run` has reached (0 if `run` has not begun).
         """
         if most == UNCOUNTED:
             team = new_team(0)
             if reached is not None:
-                reached[:] = [team]
+                reached.append(team)
             return run(*arguments, team, False)
         call = Call()
         with self.lock:
@@ -108,7 +108,7 @@ class Crew:
                 self._recruit(call, most)
         team = new_team(call.helpers)
         if reached is not None:
-            reached[:] = [team]
+            reached.append(team)
         try:
             for _ in range(call.helpers):
                 self.jobs.put((run, arguments, team))
