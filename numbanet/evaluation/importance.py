@@ -145,7 +145,7 @@ def _promising(network: Network, x: NDArray[Any], columns: Sequence[tuple[str, s
 
 
 def _orders(generator: np.random.RandomState, rows: int, repeats: int) -> list[NDArray[Any]]:
-    """Returns `repeats` permutations of the rows, equal to those of scikit-learn; every column uses the same permutations."""
+    """Returns `repeats` permutations of the rows, drawn as in scikit-learn; every column uses the same permutations."""
     generator = np.random.RandomState(generator.randint(np.iinfo(np.int32).max + 1))
     order, orders = np.arange(rows), []
     for _ in range(repeats):

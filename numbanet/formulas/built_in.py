@@ -158,7 +158,7 @@ NAME = re.compile(r"(\w+)\((\w+)=([-+.\de]+)\)")
 
 
 def with_parameter(loss: Any) -> Any:
-    """Returns the loss for a name such as "huber(delta=2.0)", the form in saved files; returns any other value unchanged."""
+    """Returns the loss for a name such as "huber(delta=2.0)", which saved files contain; returns any other value unchanged."""
     match = NAME.fullmatch(loss) if isinstance(loss, str) else None
     kind = PARAMETERS.get((match[1], match[2])) if match else None
     try:

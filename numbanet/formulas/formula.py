@@ -63,7 +63,7 @@ class Formula:
 
 
 def of_user(kind: type[Formula], digest: str, *arguments: Any, **named: Any) -> dict[str, Any]:
-    """Returns the attributes of `Formula`, except the name, for a formula that a user made as kind(*arguments, **named)."""
+    """Returns the attributes of `Formula`, except `name`, for a user's formula kind(*arguments, **named)."""
     return {"digest": digest, "is_built_in": False, "_pickled": (_unpickled, (kind, digest, arguments, named))}
 
 
@@ -96,7 +96,7 @@ def compiled(function: Callable) -> Any:
 
 
 def tried(name: str, translation: Translation, arguments: tuple[str, ...], doc: str | None) -> Tried:
-    """Compiles a user's function, as numbanet translated it, for float32 and float64.
+    """Compiles `translation`, which numbanet made from a user's function, for float32 and float64.
 
     Raises
     ------

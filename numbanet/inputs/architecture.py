@@ -67,9 +67,9 @@ def _named(
 ) -> str:
     """Returns the name of `value`, which is the name of an activation or loss, or an `Activation` or `Loss` object.
 
-    `known` contains the built-in activations or losses by name. If `value` is an object, or a name for which `known` contains
-    an `Activation` or `Loss` object, the function adds the object to `formulas`, under the object's name. Raises ValueError
-    if another formula already has the name.
+    `known` contains the built-in activations or losses by name. An `Activation` or `Loss` object, which is `value` itself or
+    the entry of `known` for the name `value`, is added to `formulas` under the object's name. Raises ValueError if another
+    formula already has the name.
     """
     if not isinstance(value, Formula):
         name = checks.choice(argument, value, known)

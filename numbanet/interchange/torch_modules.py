@@ -83,8 +83,8 @@ def from_torch(
     layers : list of str, optional
         Names of the layers from the first to the last, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers
         whose names differ only in numbers are ordered by these numbers, and layers with other names keep the order of the state
-        dict. A .safetensors file does not store an order; the argument `layers` is therefore required if the names in the file
-        differ in more than numbers.
+        dict. A .safetensors file does not store an order; the argument `layers` is therefore required unless the names in the
+        file differ only in numbers.
     **options
         The parameters dtype, seed, epsilon, device and kernels of `Network`. The default dtype is float64 if any weights of the
         source have this dtype, else float32.
@@ -181,7 +181,7 @@ def _modules(sequential: Iterable[Any], prefix: str = "", layers: list[Layer] | 
             layers.append(_layer(name, module.weight, module.bias))
         elif kind in ACTIVATIONS and type(module).__module__.startswith("torch.nn."):
             if "Softmax" in kind and module.dim not in (None, 1, -1):
-                raise ValueError(f"layer {name} is a softmax over dimension {module.dim}, not over the last, which is required")
+                raise ValueError(f"layer {name} is a softmax over dimension {module.dim}: only the last, dim=-1, is supported")
             activate(layers, f"{name} ({kind})", *_activation(name, kind, module))
         elif kind not in SKIPPED or not type(module).__module__.startswith("torch.nn."):
             supported = ", ".join(("Linear", "Sequential", *ACTIVATIONS, *SKIPPED))
@@ -267,7 +267,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _reader(path: Path) -> Callable[[BinaryIO, Sequence[str] | None], list[Layer]]:
-    """Returns the function that reads files in the format of `path`; it takes an open file and the layers' names or None."""
+    """Returns the function that reads files in the format of `path`; it takes an open file, and the layers' names if given."""
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _safetensors
@@ -343,7 +343,7 @@ def _linear_layers(state: Mapping[str, Any], names: Sequence[str] | None, ordere
 
 
 def _in_order(names: list[str], ordered: bool) -> list[str]:
-    """Sorts names that differ only in numbers; keeps the order of other names if `ordered`, and raises ValueError if not."""
+    """Sorts names that differ only in numbers; for other names, keeps the order if `ordered`, else raises ValueError."""
     split = {name: re.split(r"(\d+)", name) for name in names}
     if len({tuple(parts[::2]) for parts in split.values()}) <= 1:
         return sorted(names, key=lambda name: [int(number) for number in split[name][1::2]])

@@ -185,7 +185,7 @@ def conditions(
     settings : Settings
         The validated arguments of `Network.fit`, except the samples.
     options : dict
-        The validated arguments of `Network.fit` from which targets and sample weights were computed, as JSON values.
+        The arguments `class_weight`, `label_smoothing` and, unless `sharded` is True, `validation_split`, as JSON values.
     data : Data or callable
         The training samples, or a function that yields batches.
     validation : Data, optional
@@ -213,7 +213,7 @@ def conditions(
 
 
 def _shown(value: Any) -> str:
-    """Returns an argument's value for an error message. A string is usually a repr, and is returned without added quotes."""
+    """Returns an argument's value for an error message; returns a string, such as the repr of a schedule, as it is."""
     return value if isinstance(value, str) else checks.shown(value)
 
 

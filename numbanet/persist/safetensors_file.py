@@ -43,8 +43,6 @@ def write(file: BinaryIO, description: Description, vectors: dict[str, NDArray[A
 def read(file: BinaryIO, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
     """Reads a network's description and flat arrays, such as "parameters", from an open safetensors file.
 
-    Raises an exception for an invalid file.
-
     `own` contains the formulas that users wrote and that the network may use.
     """
     texts, stored = read_tensors(file)

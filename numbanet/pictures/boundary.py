@@ -133,8 +133,8 @@ def _areas(
 ) -> tuple[NDArray[np.integer], dict[int, Artist]]:
     """Draws the regions of the classes, and the boundaries between the regions.
 
-    Returns the class at each point of the grid, and a dict that maps each class with a region to a rectangle of the class's
-    colour, for the legend.
+    Returns the class at each point of the grid, and a dict with a rectangle, for the legend, in the colour of each class that
+    has a region.
     """
     theme = style.theme(ax)
     x_1, x_2 = axes
@@ -155,8 +155,8 @@ def _areas(
 def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> dict[int, Artist]:
     """Draws the samples x of shape (n, 2), with a marker and a colour for each class.
 
-    Returns a dict that maps each class index to the plotted points; if `labels` is None, the only key is the number of
-    classes, len(names), which stands for all samples.
+    Returns a dict that maps each class index to the plotted points; if `labels` is None, the dict contains all points
+    under a single key, the number of classes len(names).
     """
     theme = style.theme(ax)
     if labels is None:
@@ -170,11 +170,11 @@ def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[
 
 
 def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
-    """Writes a legend inside the Axes if it covers only a small part of them, else at their right, and makes them narrower.
+    """Writes a legend inside the Axes if the legend covers little space, else to the right of the Axes, which becomes narrower.
 
-    If the figure has a layout engine, which makes room beside the Axes, the legend is always at their right. If the legend
-    would need more than half of the width of the Axes, it has smaller letters and, if necessary, omits names and ends with
-    their number.
+    If the figure has a layout engine, which makes room beside the Axes, the legend is always to the right of the Axes. A
+    legend that would need more than half of the width of the Axes has smaller letters and, if necessary, fewer names; its
+    last entry is then the number of omitted names.
     """
     style.lay_out(ax)
     width, height = size_in_mm(ax)
@@ -240,7 +240,7 @@ def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDA
 
 
 def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Returns True for each point that is the centre of a rectangle inside `region`; `half` is half its height and width."""
+    """Returns True for each centre of a rectangle inside `region`; `half` contains half the rectangle's height and width."""
     sums = np.pad(region.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     height, width = 2 * half + 1
     if height > len(region) or width > len(region):

@@ -71,7 +71,7 @@ def worst(found: Predictions, samples: Samples, importances: Importances) -> str
 
 
 def _title(found: Predictions, place: str, cells: Sequence[str]) -> str:
-    """Returns the title of an image: the sample's line or number, its target and, except for multilabel targets, prediction."""
+    """Returns the title of an image: the sample's line or number, target and (not for multilabel targets) prediction."""
     kind = "" if isinstance(found, LabelPredictions) else "true "
     title = f"{place} {cells[0]}: {kind}{pages.shortened(cells[1])}"
     return title if kind == "" else f"{title},\npredicted {pages.shortened(cells[2])}"

@@ -142,7 +142,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Converts y to targets of the network; also sets the numbers of outputs and classes, unless they are known."""
+        """Converts y to targets of the network; also sets the numbers of outputs and classes, unless `known` is True."""
 
     @abstractmethod
     def _check_resumable(self, y: NDArray[Any]) -> None:
@@ -170,7 +170,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _fit_options(self) -> dict[str, Any]:
-        """Returns the keyword arguments for `Network.fit` that only this class of estimators passes."""
+        """Returns the keyword arguments that only this subclass passes to `Network.fit`."""
 
     @abstractmethod
     def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
