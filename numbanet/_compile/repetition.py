@@ -1,4 +1,4 @@
-"""Saves work that Numba's compiler would repeat for every function: together, an eighth of the time of a compilation."""
+"""Saves an eighth of the time of a compilation: work that Numba's compiler would repeat for every function."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def without_repetition() -> Iterator[None]:
 
 
 def _if_registered(refresh: Callable[[], None]) -> Callable[[], None]:
-    """Returns a function that calls `refresh` unless no function was registered with Numba since the last call."""
+    """Returns a wrapper that calls `refresh`, unless no function was registered with Numba since the wrapper's last call."""
     found = None
 
     def refresh_if_registered() -> None:
@@ -57,7 +57,7 @@ def _registered() -> list[int]:
 
 
 def _once_per_operation(resolve: Callable) -> Callable:
-    """Returns Numba's function `resolve`, which infers the type of a call, with a memory for operations on numbers."""
+    """Returns a wrapper of `resolve` (which infers the type of a call) that infers each operation on numbers only once."""
     known: dict[tuple, Any] = {}
 
     def resolve_once(function: Any, arguments: Any, keywords: Any) -> Any:

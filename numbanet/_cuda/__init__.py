@@ -104,8 +104,8 @@ def wait(stream: Any = None) -> None:
 def overload_on_gpu(function: Callable) -> Any:
     """Works like `numba.extending.overload`, but only for kernels.
 
-    In the simulator, kernels call the Python function `function`. If numba-cuda-mlir compiles the kernels, the module
-    `_cuda.mlir` replaces `function` with the function of the same name in the module math.
+    In the simulator, kernels call the Python function `function`. If numba-cuda-mlir compiles the kernels, they call the
+    function of the same name in the module math (see the module `_cuda.mlir`).
     """
 
     def overload(implementation: Callable) -> Callable:

@@ -8,7 +8,7 @@ from typing import Any
 class Kernel:
     """A CUDA kernel or device function, which at its first use is handed to the package that compiles it, such as numba-cuda.
 
-    The package need not be imported before the first use. At the first use, all globals of the function are defined.
+    Before the first use, the package need not be imported, and the globals of the function need not be defined.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ class Kernel:
     def __getattr__(self, name: str) -> Any:
         """Returns an attribute of the dispatcher.
 
-        The attribute `_numba_type_` lets other kernels call this function: Numba's compiler reads this attribute of an object
-        to get the object's Numba type.
+        Other kernels can call this function, because Numba's compiler reads the function's Numba type from the attribute
+        `_numba_type_`.
         """
         if name.startswith("__"):  # Python itself and tools look up such names, which must not start an import
             raise AttributeError(name)

@@ -2,9 +2,9 @@
 
 The loops of `numbanet.equations` call `phi`, `d_phi`, `loss_term` and `d_loss_term`, which select a formula by its kind (an
 integer constant). For a network with formulas of a user, this module compiles the loops and kernels again, so that they call
-functions that also know the user's formulas in place of `phi`, `d_phi`, `loss_term` and `d_loss_term`. The Python code of the
-loops and kernels does not change. A loop or kernel that calls none of the functions `phi`, `d_phi`, `loss_term` and
-`d_loss_term`, directly or through other functions, is not compiled again.
+replacements of these four functions, which also know the user's formulas. The Python code of the loops and kernels does not
+change. A loop or kernel that calls none of the functions `phi`, `d_phi`, `loss_term` and `d_loss_term`, directly or through
+other functions, is not compiled again.
 """
 
 import functools
@@ -62,10 +62,10 @@ class Binding:
         )
 
     def _value(self, value: Any) -> Any:
-        """Returns the replacement for `value`, which a function reads from a variable.
+        """Returns the replacement for `value`, the value of a global or closure variable that a function reads.
 
-        If `value` is a function of the package, the replacement is the function's version with the user's formulas; otherwise,
-        it is `value` itself.
+        If `value` is a function of the package, the replacement is a version of this function that uses the user's formulas;
+        otherwise, it is `value` itself.
         """
         return self(value) if isinstance(_plain(value), types.FunctionType) and _is_of_the_package(_plain(value)) else value
 
@@ -164,7 +164,8 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
     """Returns a function that computes own_term / (n * by) for the kind OWN_LOSS, and calls `loss_term` for all other kinds.
 
-    `by` is 1 or the number of outputs.
+    n, an argument of the returned function, is the number of samples. `by` is the number of outputs if the loss has
+    per="output", and otherwise 1.
     """
 
     def loss_term_(kind, n, y, y_hat):

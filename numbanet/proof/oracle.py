@@ -89,7 +89,7 @@ def loss_gradient(loss: str, y: NDArray[Any], a: NDArray[Any]) -> NDArray[Any]:
 def philox_numbers(key: int, samples: int, neurons: int, layer: int) -> NDArray[np.uint64]:
     """Returns dropout's random numbers, as an array of shape (samples, neurons).
 
-    The function computes the random generator Philox 4x32-10 with Python integers.
+    The function runs the random generator Philox 4x32-10 with Python integers.
     """
     numbers = np.zeros((samples, neurons), np.uint64)
     for s, j in np.ndindex(samples, neurons):

@@ -1,7 +1,7 @@
 """Compiles the function `run` and the routines that a network needs for a task, unless they are compiled already.
 
-A routine is a compiled function that `run` calls by its address. The addresses of the routines are stored in NumPy records: the
-network's header, and one record per layer (see the module `kernels.layout`).
+A routine is a compiled function that `run`, the loop over blocks of samples, calls by its address. The addresses of the
+routines are stored in NumPy records: the network's header, and one record per layer (see the module `kernels.layout`).
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ COMPILED: dict[np.dtype, Callable] = {}
 
 
 def compile_longest(dtype: str, *names: str) -> None:
-    """Compiles the routines with the given names (keys of LONGEST), for numbers of a type such as "float32"."""
+    """Compiles the routines `names`, which are keys of LONGEST, for numbers of a type such as "float32"."""
     for name in names:
         signature, routine = LONGEST[name]
         signature.address(routine, np.dtype(dtype))
@@ -64,9 +64,9 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
     """Returns the compiled function `run` for the argument types of a call.
 
     Compiles `run` and all routines that `task` needs, unless they are compiled already. Writes the routines' addresses to
-    `workspace.header` and `workspace.layers`, which has records only of the layers that the call computes. `clips` is true if
-    the update rule clips gradients. If this process may use two or more cores, a second process compiles routines of LONGEST,
-    while this process compiles `run` and the other routines.
+    `workspace.header` and to `workspace.layers`, an array with one record for each layer that the call computes. `clips` is
+    true if the update rule clips gradients. If this process may use two or more cores, a second process compiles routines of
+    LONGEST, while this process compiles `run` and the other routines.
     """
     dtype, header, layers, trains = topology.dtype, workspace.header[0], workspace.layers, task == TRAIN
     longest = _longest(task)
@@ -93,7 +93,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
 
 
 def _longest(task: int) -> list[str]:
-    """Returns the keys of LONGEST whose routines a task needs. `compile_longest` compiles the routines in this order."""
+    """Returns the keys of LONGEST (names of matrix products) that a task needs, in the order in which they are compiled."""
     if task == DESCEND:
         return []
     return ["forward", "backward", "update"] if task == TRAIN else ["forward"]
@@ -105,7 +105,7 @@ def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager
 
 
 def _prepare_layers(topology: Topology, trains: bool, header: Any, layers: np.ndarray) -> None:
-    """Writes the addresses of the activation functions' routines, and of their derivatives' routines if `trains` is true."""
+    """Writes the activation functions' addresses and, if `trains` is true, their derivatives' to `header` and `layers`."""
     dtype, last = topology.dtype, len(layers) - 1
     for l, layer in enumerate(layers):
         if layer["kind"] == SOFTMAX and l < last:

@@ -243,8 +243,8 @@ class FastCudaEngine:
 
         The engine keeps the last two `Steps` objects in `self.steps`, because chunks of samples alternate between two buffers
         on the GPU. `_take_steps` removes the returned object from `self.steps`, and the caller adds the object again after use.
-        While the object is in use, a second call with the same arrays, for example from training in a callback, creates another
-        `Steps` object.
+        While the returned object is in use, a second call with the same arrays, for example from training in a callback,
+        creates another `Steps` object.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:
@@ -276,8 +276,8 @@ class FastCudaEngine:
     def _gradients_of_share(self, x, y, epoch: Epoch, samples: slice, position: int, rates, notes: Notes) -> None:
         """Computes the gradients of this process's part of a batch.
 
-        The part of the batch consists of the row indices epoch.order[samples]. `position` is the index, within the whole epoch,
-        of the first sample of this process's part.
+        The part of the batch consists of the samples with the row indices epoch.order[samples]. `position` is the index, within
+        the whole epoch, of the first sample of this process's part.
         """
         order = np.ascontiguousarray(epoch.order[samples], np.int64)
         work = self.workspaces.of(order.size)
@@ -308,8 +308,9 @@ class FastCudaEngine:
     def _bytes_for(self, count: int, *arrays: Any) -> int:
         """Returns the number of bytes of GPU memory that computing with `count` samples at a time needs.
 
-        For more than `count` samples, the memory holds two workspaces (arrays for intermediate values), because the last group
-        of samples may be smaller. If samples are streamed (copied to the GPU in chunks), the memory also holds two buffers.
+        If there are more than `count` samples, the memory holds two workspaces (arrays for intermediate values): one for groups
+        of `count` samples, and one for the last group, which may be smaller. If samples are streamed (copied to the GPU in
+        chunks), the memory also holds two buffers of `count` samples.
         """
         workspaces = workspace_bytes(self.topology, count) * (2 if arrays[0].shape[0] > count else 1)
         buffers = 2 * count * self.chunks.bytes_of_sample if _are_streamed(arrays) else 0
@@ -346,10 +347,10 @@ def _are_streamed(arrays: tuple) -> bool:
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
     """Returns an epoch that consists of some samples of `epoch`.
 
-    The returned epoch consists of the samples epoch.order[samples]. `rows` holds the row indices of the returned epoch's
-    samples, and becomes its order. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned epoch has
-    the sample weights of `epoch`. If the samples are streamed (copied to the GPU in chunks), `rows` are indices into a buffer
-    of the returned epoch's samples, and the returned epoch has the weights of these samples only.
+    The returned epoch consists of the samples epoch.order[samples]. `rows` holds the row indices of these samples, and becomes
+    the order of the returned epoch. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned epoch
+    has the sample weights of `epoch`. If the samples are streamed (copied to the GPU in chunks), `rows` holds indices into a
+    buffer that contains only these samples, and the returned epoch has only the weights of these samples.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

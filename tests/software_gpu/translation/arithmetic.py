@@ -28,7 +28,7 @@ def _same(expression: str, kind: str) -> Formula:
 
 
 def _unsigned(kind: str) -> str:
-    """Returns the unsigned type with the width of `kind`, because in C++, the overflow of signed types is undefined."""
+    """Returns the unsigned type as wide as `kind`, for sums and products: in C++, the overflow of signed types is undefined."""
     return "u" + kind[1:]
 
 

@@ -34,10 +34,10 @@ The diagram shows a step of a network with three layers on four blocks. In the d
 
 The asynchronous copy of the samples of the next batch to shared memory starts in the head phase.
 
-A block that needs complete sums reads the partial sums of all blocks and adds them up, always in the same order. With K spread
-layers (computed by all blocks together), a step has 2 * K barriers of all blocks. No barrier is needed between the update of
-the first layer and the first forward phase of the next step, because both use only the block's own tile of w. A network with
-the layer sizes 784-128-10 has one spread layer (computed by all blocks together), and therefore 2 barriers per step.
+A block that needs complete sums reads the partial sums of all blocks and adds them up, always in the same order. No barrier is
+needed between the update of the first layer and the first forward phase of the next step, because both use only the block's own
+tile of w. A network with the layer sizes 784-128-10 has one spread layer (computed by all blocks together), and therefore 3
+phases and 2 barriers per step.
 
 In the network 784-128-10, w of the first layer, with b as its last row, is cut into 16 x 8 tiles of at most 52 x 16 values.
 With 16 x 8 tiles, the blocks together read the inputs of a batch of 64 samples 8 times (1.6 MB) and exchange 0.5 MB of partial
@@ -78,7 +78,7 @@ def meet(counter, times):
 
 @device_function
 def load(memory, arrays, step, zero, one):
-    """Initialises the block's shared memory before the first step: the tiles of w, and the constant input 1 that b multiplies.
+    """Initialises the block's shared memory before the first step: the tiles of w, and the constant input 1 for b.
 
     Also starts the asynchronous copies of the first batch's samples.
     """

@@ -108,7 +108,7 @@ class LayerTiles(NamedTuple):
     rows, columns : int
         The numbers of rows and columns of a tile; both are multiples of QUAD.
     down, across : int
-        The numbers of tiles along the rows (`down`) and along the columns (`across`) of w.
+        w is cut into `down` rows of tiles, and each row of tiles consists of `across` tiles.
     """
 
     rows: int
@@ -192,7 +192,7 @@ class _Allocator:
     def take_matrix(self, layer: np.ndarray, matrix: Matrix, rows: int, width: int) -> None:
         """Reserves space for a matrix of shape (rows, width), and writes the matrix's offset and pitch to the table of layers.
 
-        `layer` is the row to write to: the row of the matrix's layer. `matrix` selects the columns.
+        `layer` is the row of the table that belongs to the matrix's layer; `matrix` selects the two columns to write to.
         """
         layer[PLACES + matrix], layer[PITCHES + matrix] = self.take(rows * pitch(width)), pitch(width)
 

@@ -76,8 +76,8 @@ class Products:
         """Launches the kernels that compute one of a layer's matrix products; `form` specifies the product.
 
         The tuple `operands` holds the arrays to multiply. The tuple `epilogue` holds the values that are needed to compute a
-        result from a complete sum, such as the activation function. Each sum has `depth` terms and gives one result, which the
-        kernels write to the matrix `out`.
+        result from a complete sum, such as the activation function. Each element of the product is a sum of `depth` terms, from
+        which the kernels compute one element of the matrix `out`.
         """
         rows, columns = out.shape
         chosen = plan_tiles(rows, columns, depth, self.multiprocessors, self.tiles)
@@ -95,7 +95,7 @@ class Products:
     def _partial(self, count: int) -> Any:
         """Returns an array in GPU memory for `count` partial sums.
 
-        The object keeps the array, and uses it again for later products with the same number of partial sums.
+        This `Products` object keeps the array, and uses it again for later products with the same number of partial sums.
         """
         if count not in self.partials:
             self.partials[count] = cuda.device_array(count, self.dtype)

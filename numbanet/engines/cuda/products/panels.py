@@ -26,13 +26,13 @@ class Loader(NamedTuple):
     Parameters
     ----------
     operand : callable
-        operand(source, thread, first, lines, depth) returns the `Operand`, which describes the matrix for this thread. `source`
-        is the pair (array, order): the matrix as a flat array, and the samples' row indices in the matrix.
+        operand(source, thread, first, lines, depth) returns the `Operand`: the matrix, and the position from which this thread
+        reads. `source` is the pair (array, order): the matrix as a flat array, and the samples' row indices in the matrix.
     target : callable
         target(thread) returns the index in shared memory to which the thread copies its first element of the first panel.
     first : callable
-        first(operand, thread, k, head, panels, places) copies the first panel, which consists of `head` terms of the sums,
-        from term k on. The function `first` also writes the positions of the thread's elements, relative to the thread's first
+        first(operand, thread, k, head, panels, places) copies the first panel, which contains the terms k to k + head - 1 of
+        the sums. The function `first` also writes the positions of the thread's elements, relative to the thread's first
         element, to the array `places`. The function `first` returns the offset of the thread's first element in the next panel.
     load : callable
         load(operand, origin, places, numbers) loads the thread's elements of a panel into the local array `numbers`. `origin`
