@@ -59,9 +59,9 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(count, alone):
 
 
 def test_helpers_compute_too():
-    """Helping threads compute parts of a call, which the tests above take for granted.
+    """Helping threads really compute parts of a call, as the tests above assume.
 
-    The test recognises a helping thread by the packed weights that the thread leaves in its part of the engine's memory.
+    The test recognises a helping thread by the copies of weights that the thread leaves in its part of the engine's memory.
     """
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
@@ -76,7 +76,7 @@ def test_helpers_compute_too():
 
 
 def test_helpers_predict_too():
-    """The helping thread copies samples to its own rows of the engine's memory, which begin with row 204."""
+    """The helping thread copies half of the 400 samples to its own rows of the engine's memory, from row 204 (200, padded)."""
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
     engine.turns = 2  # two threads, also on a machine with one core
