@@ -43,7 +43,7 @@ ENDLESS = {"tol": 0.0, "n_iter_no_change": np.inf}
 @parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
 def test_check(estimator, check):
     if check.func.__name__ in ("check_estimator_sparse_array", "check_estimator_sparse_matrix"):
-        estimator = clone(estimator).set_params(max_iter=5)  # these checks train once per sparse format, and require no accuracy
+        estimator = clone(estimator).set_params(max_iter=5)  # they train once per sparse format, and check no accuracy
     try:
         check(estimator)
     except unittest.SkipTest as skipped:
