@@ -149,7 +149,7 @@ class Engine(Protocol):
 
         Yields the totals (`Totals`) since the start of the epoch, several times during the epoch and once at its end. The
         number of yields depends on the speed of the machine; the totals at the end of the epoch and the parameters do not. If
-        several processes share the batches, the engine yields after each step, and the totals at the end of the epoch count
+        several processes share the batches, the engine yields after each step. The totals at the end of the epoch then count
         only the samples of this process.
 
         If an exception interrupts training, the engine may yield once more before it raises the exception. The last totals

@@ -21,7 +21,7 @@ def descend(eta, gradient, parameter):
 def gradient_descent(eta, gradients, parameters):
     """Updates w <- w - eta dL/dw and b <- b - eta dL/db, for every parameter p.
 
-    Reads gradients (p,). Updates parameters (p,), which is the vector of all w and b. Twin: gradient_descent_cuda.
+    Reads gradients (p,). Updates parameters (p,). Twin: gradient_descent_cuda.
     """
     for p in range(parameters.shape[0]):
         parameters[p] = descend(eta, gradients[p], parameters[p])
