@@ -38,7 +38,7 @@ class Binding:
         self.lock = threading.RLock()
 
     def __call__(self, function: Any) -> Any:
-        """Returns a version of a loop or kernel that calls the replacements in `own`, directly and through other functions.
+        """Returns a version of a loop or kernel that, wherever it would call a key of the dict `own`, calls the value instead.
 
         If `function` calls none of the functions in `own`, the result is `function` itself.
         """

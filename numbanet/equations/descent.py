@@ -116,7 +116,7 @@ def adam_gradient(epsilon_t, m, v):
 def adam(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
     """Updates m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
 
-    g is dL/dw. The loop evaluates the equations for m, v and w for every parameter p.
+    g is dL/dw. The loop updates each parameter p, a weight or a bias, with its own m and v.
     Reads gradients (p,). Updates m, v and parameters, each (p,). Twin: adam_cuda.
     """
     for p in range(parameters.shape[0]):

@@ -74,7 +74,7 @@ NEAR = numbers_of_both_signs(0.00113, 31.7, 48)  # the points at which derivativ
 
 
 def check_finite(tried: Tried, dtype: Any, points: Iterable[Point]) -> None:
-    """Raises ValueError if the function is infinite or NaN at a point, unless its docstring contains the word "finite"."""
+    """Raises ValueError if `tried.function` is infinite or NaN at a point and its docstring does not state where."""
     if STATED.search(tried.doc):
         return
     for point in points:

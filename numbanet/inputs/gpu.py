@@ -171,7 +171,7 @@ def _blocks(count: int) -> int:
 def _first(kernel: Any, count: int, *arguments: Any) -> int | None:
     """Runs a kernel that searches an array of `count` elements; returns the index that it finds, or None.
 
-    The kernel's last argument is an array of shape (1,), to which the kernel writes the index.
+    The kernel's last argument is an array of shape (1,), to which the kernel writes the index it finds.
     """
     first = cuda.to_device(np.full(1, count, np.int64))
     configured(kernel, _blocks(count), THREADS)(*arguments, first)

@@ -84,7 +84,7 @@ def backward_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def backward(memory, l, batch, epsilon, eta, parameters):
-        """Computes a part of dL/da_i = sum_j w_ij delta_j of layer l: the sum over the columns j of this block's tile of w.
+        """Computes a part of dL/da_i = sum_j w_ij delta_j, with w and delta of layer l: the sum over a tile's columns j.
 
         The function first loads delta (see `load_delta`). It writes the partial sums of dL/da to DL_DA_SUMS of layer l in
         global memory, and then updates the block's tile of w and b in layer l. If layer l + 1 is the first layer of the head
