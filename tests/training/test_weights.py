@@ -1,4 +1,4 @@
-"""The meaning of sample weights and class weights depends neither on the batches nor on the form of the data."""
+"""Sample weights and class weights have the same effect for every batch size, and for arrays and iterators of batches."""
 
 import numpy as np
 import pytest
