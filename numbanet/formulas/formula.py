@@ -63,7 +63,7 @@ class Formula:
 
 
 def of_user(kind: type[Formula], digest: str, *arguments: Any, **named: Any) -> dict[str, Any]:
-    """Returns the attributes, except `name`, of the formula that a user makes by the call kind(*arguments, **named)."""
+    """Returns `digest`, `is_built_in` and the pickle data of the formula that the call kind(*arguments, **named) makes."""
     return {"digest": digest, "is_built_in": False, "_pickled": (_unpickled, (kind, digest, arguments, named))}
 
 
@@ -96,7 +96,9 @@ def compiled(function: Callable) -> Any:
 
 
 def tried(name: str, translation: Translation, arguments: tuple[str, ...], doc: str | None) -> Tried:
-    """Compiles `translation`, which numbanet made from a user's function, for float32 and float64.
+    """Compiles a user's function for float32 and float64, and returns it with its name, argument names and docstring.
+
+    `translation` is the copy of the function that numbanet has prepared for the compiler.
 
     Raises
     ------

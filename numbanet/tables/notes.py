@@ -65,7 +65,7 @@ def standardisation(name: str, mean: float, scale: float) -> str:
 
 
 def _alike(labels: Collection[str]) -> list[str]:
-    """Returns labels that differ from others only in capitals, or mean the same truth value as others, such as yes and on."""
+    """Returns the labels that differ from another label only in capitals, or (such as yes and on) have the same truth value."""
     folded = [label.casefold() for label in labels]
     if all(label in TRUTH for label in folded):
         folded = [str(TRUTH[label]) for label in folded]
