@@ -1,4 +1,4 @@
-"""Draws the curves of a group of formulas in a small panel, and writes the name of each curve at its line."""
+"""Draws the curves of one card of the cheat sheet (a group of formulas) on small Axes, each with its name at the line."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ LEGEND_LEADING = 3.1  # the distance between the names of the update rules, in m
 
 
 def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
-    """Draws the curves of a group of formulas on the Axes `ax`; the keys of `curves` become the ids of the lines in SVG."""
+    """Draws the curves of one card of the cheat sheet; the keys of `curves` become the ids of the lines in SVG."""
     theme = style.theme(ax)
     named: list[tuple[NDArray[np.float64], str, str]] = []  # points of a line or piece, name, colour
     for number, (key, drawn) in enumerate(curves.items()):
