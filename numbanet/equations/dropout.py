@@ -1,9 +1,9 @@
 """Dropout: during training, a neuron's activation is set to 0 with probability p, and otherwise divided by 1 - p.
 
 Dropout was introduced by Srivastava et al., 2014, JMLR 15:1929-1958. The counter-based random generator Philox 4x32-10 (Salmon
-et al., 2011, doi:10.1145/2063384.2063405) computes a random number from the indices of a sample s, a neuron j and a layer l.
-Because the random number depends only on the key and on the indices s, j and l, the same neurons drop out on every device, with
-any number of threads.
+et al., 2011, doi:10.1145/2063384.2063405) computes a random number from a key and the indices of a sample s, a neuron j and a
+layer l. Because the random number depends only on the key and on the indices s, j and l, the same neurons drop out on every
+device, with any number of threads.
 """
 
 import numpy as np
@@ -51,10 +51,11 @@ def dropped(scale, limit, number, value):
 
 @njit
 def drop(key, layer, scale, limit, first, rows):
-    """Sets rows_sj to 0 if neuron j drops out, and divides rows_sj by 1 - p otherwise.
+    """Sets rows_sj to 0 if neuron j drops out, and multiplies rows_sj by `scale` = 1 / (1 - p) otherwise.
 
-    `rows` contains activations in the forward pass, and dL/dx in the backward pass. Row s belongs to the epoch's sample with
-    the index first + s. Updates rows (n, n_out). Twin: drop_cuda.
+    The probability that a neuron drops out is p, and `limit` is p * 2^32. `rows` contains activations in the forward pass, and
+    dL/dx in the backward pass. Row s belongs to the epoch's sample with the index first + s.
+    Updates rows (n, n_out). Twin: drop_cuda.
     """
     for s in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -64,7 +65,7 @@ def drop(key, layer, scale, limit, first, rows):
 
 @cuda.jit
 def drop_cuda(key, layer, scale, limit, first, rows):
-    """Sets rows_sj to 0 if neuron j drops out, or divides rows_sj by 1 - p, with one thread per s and j. Twin: drop."""
+    """Sets rows_sj to 0 if neuron j drops out, or multiplies rows_sj by `scale`, with one thread per s and j. Twin: drop."""
     j, s = cuda.grid(2)
     if s < rows.shape[0] and j < rows.shape[1]:
         number = random_number(key, first + s, j, layer)

@@ -104,7 +104,10 @@ def _rows(device: str) -> Iterator[Row]:
 
 
 def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[float, float]:
-    """Runs a case's loop; returns the error (in ulp) and the bound of the output with the largest ratio of error to bound."""
+    """Runs the loop of a case, and compares its outputs with their exact values.
+
+    Returns the error (in ulp) and the bound of the output whose ratio of error to bound is largest.
+    """
     arguments = [loops.upload(value) if isinstance(value, np.ndarray) else value for value in case.inputs]
     outputs = [loops.upload(np.zeros(output.exact.shape, dtype)) for output in case.outputs]
     for place, start in enumerate(case.start, start=len(outputs) - len(case.start)):

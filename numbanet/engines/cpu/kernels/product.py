@@ -46,9 +46,9 @@ call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.c
 
 @njit_merged
 def sample_rows(memory, header, panels, group, k):
-    """Returns the offsets in memory of MR elements of a matrix: those in column k and in the rows of group number `group`.
+    """Returns the offsets in memory of the MR elements in column k of a group, which is MR successive rows of a matrix.
 
-    A group is MR successive rows (samples). The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
+    `group` is the index of the group. The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
     """
     nr = NR_VECTORS * lanes(memory)
     x_0 = panels + (k // nr * header.rows + group * MR) * nr
@@ -59,7 +59,7 @@ def sample_rows(memory, header, panels, group, k):
 def input_column(memory, header, layer, i):
     """Returns the offset in memory of the column of x that holds a layer's input i.
 
-    For i = layer.n_in, the column holds ones, the input of b; for a larger i, it holds zeros.
+    For i = layer.n_in, the column holds ones, the constant input that is multiplied by b; for a larger i, it holds zeros.
     """
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     return layer.x + i // nr * header.rows * nr + i % nr if i < n_in else header.ones + i - n_in
@@ -81,10 +81,10 @@ def panels_of(memory, columns):
 
 @njit_merged
 def strips_of(tiles, groups):
-    """Returns a `range` of panel indices: the first panel of each strip that contains tiles in the range `tiles`.
+    """Returns the panel indices, as a `range`, at which the strips with tiles in the range `tiles` begin.
 
-    A strip consists of STRIP panels (blocks of NR columns); the last strip may be a single panel. Each panel consists of
-    `groups` groups of MR rows.
+    A panel is a block of NR columns, and consists of `groups` tiles of MR rows. A strip consists of STRIP (1 or 2) adjacent
+    panels; the last strip may be a single panel.
     """
     if tiles.end <= groups:  # one panel, as in very small networks, which would be slowed down by the divisions below
         return range(0, 1, STRIP)
@@ -93,11 +93,10 @@ def strips_of(tiles, groups):
 
 @njit_merged
 def groups_of(panel, width, tiles, groups, slab, rows):
-    """Returns, as a `Span`, the groups (MR rows each) that this thread computes in one strip of panels and one slab of rows.
+    """Returns, as a `Span`, the groups (MR rows each) that this thread computes in `width` panels and a slab of `rows` rows.
 
-    The strip consists of `width` adjacent panels (blocks of NR columns), and begins with the panel whose index is `panel`. The
-    slab is a block of `rows` successive rows, and begins with the group whose index is `slab`. `tiles` is the range of all
-    tiles (MR rows x NR columns) that this thread computes in the whole product.
+    The panels (blocks of NR columns) are adjacent, and `panel` is the index of the first. `slab` is the index of the first
+    group in the slab. `tiles` is the range of all tiles (MR rows x NR columns) that this thread computes in the whole product.
     """
     begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
     if width > 1:
@@ -132,7 +131,10 @@ def forward(memory, header, layer, phi, groups, tiles):
 
 @njit_merged
 def forward_strip(memory, header, layer, strip, i, groups):
-    """Adds w_ij x_i to z_j for at most KC inputs, from number `i` on, for samples in `groups` and neurons in `strip`."""
+    """Adds w_ij x_i to z_j for a block of inputs: at most KC inputs, from input `i` on.
+
+    `groups` selects the samples, and `strip` selects the neurons.
+    """
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     w = places(strip, layer.w, layer.w_rows * nr)
     a = places(strip, layer.a, header.rows * nr)
@@ -150,7 +152,7 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
     If the previous layer has softmax or dropout, the function writes the sums dL/da_i in place of delta_i.
     Reads w (n_in, n_out) and delta (n, n_out) of the layer, and a (n, n_in) of the previous layer. Writes delta (n, n_in) of
-    the previous layer. Overwrites the STRIP * KC * NR numbers that begin at memory[packed].
+    the previous layer. Uses STRIP * KC * NR numbers, from memory[packed] on, as scratch memory for parts of w.
     """
     nr, panels = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_in)
     for slab in range(0, groups, MC // MR):
@@ -175,9 +177,10 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
 @njit_merged
 def backward_strip(memory, header, layer, before, strip, j, groups, packed):
-    """Adds w_ij delta_j to dL/da_i for at most KC neurons, from `j` on, for samples in `groups` and inputs in `strip`.
+    """Adds w_ij delta_j to dL/da_i for a block of neurons: at most KC neurons, from neuron `j` on.
 
-    The required panels (blocks of NR columns) of the transpose of w are stored one after the other, from memory[packed] on.
+    `groups` selects the samples, and `strip` selects the inputs. The caller must have copied the weights of these neurons and
+    inputs to memory[packed] (see `pack_transposed`).
     """
     nr = NR_VECTORS * lanes(memory)
     w = places(strip, packed - strip[0] * KC * nr, KC * nr)
@@ -222,7 +225,7 @@ def update(memory, header, layer, block, step, tiles, scratch):
     Also computes dL/db_j = sum_s delta_j, and updates b_j. If the block of samples is not the last of its batch, or if
     gradients are clipped, `update` does not change w and b, but adds the block's dL/dw and dL/db to the gradients in memory.
     For the first block of a batch, the gradients in memory count as 0. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in,
-    n_out) and b (n_out,), or their gradients. May overwrite the STRIP * MR * NR numbers that begin at memory[scratch].
+    n_out) and b (n_out,), or their gradients. `scratch` is the offset of scratch memory for STRIP * MR * NR gradients.
     """
     groups, panels = layer.w_rows // MR, panels_of(memory, layer.n_out)
     for slab in range(0, groups, GRADIENT_MC // MR):

@@ -1,1 +1,1 @@
-"""Training by a cooperative grid: all multiprocessors share the weights, and one kernel launch performs many training steps."""
+"""Training by a cooperative grid: each block keeps a tile of every layer's w in shared memory, for many steps in one launch."""
