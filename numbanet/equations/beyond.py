@@ -1,8 +1,8 @@
-"""Activation functions and losses that are not on the cheat sheet, each followed by its derivative.
+"""Activation functions and losses that are not on the original cheat sheet, each followed by its derivative.
 
-If a network uses a formula of this module, the engines put the formula into the loops of the modules `activations` and `losses`
-(see `numbanet.engines.binding`). The loss of a batch of n samples is 1/n times the sum of the loss terms of all samples and
-outputs, as for MSE.
+The original cheat sheet is the first page of the drawing in docs/sheet.md. If a network uses a formula of this module, the
+engines put the formula into the loops of the modules `activations` and `losses` (see `numbanet.engines.binding`). The loss of a
+batch of n samples is 1/n times the sum of the loss terms of all samples and outputs, as for MSE.
 """
 
 import math
@@ -16,7 +16,10 @@ from numbanet.equations.activations import sigmoid, tanh
 
 @njit_formula
 def silu(z):
-    """Returns a = z / (1 + e^-z). For z < 0, a is z e^(z/2) e^(z/2) / (1 + e^z), because a subnormal e^z has few digits."""
+    """Returns a = z / (1 + e^-z), computed for z < 0 as z e^(z/2) e^(z/2) / (1 + e^z).
+
+    For z slightly below -87 in float32, e^z is subnormal and has few digits, but e^(z/2) and z e^(z/2) are not subnormal.
+    """
     zero, one, two = type(z)(0), type(z)(1), type(z)(2)
     root = exp(-abs(z) / two)
     return (z * root * root if z < zero else z) / (one + root * root)
@@ -24,7 +27,7 @@ def silu(z):
 
 @njit_formula
 def d_silu(z):
-    """Returns da/dz = s (1 + z (1 - s)), with s = 1 / (1 + e^-z). Each e^z is computed as e^(z/2) e^(z/2), as in silu."""
+    """Returns da/dz = s (1 + z (1 - s)), with s = 1 / (1 + e^-z). e^-|z| is computed as e^(-|z|/2) squared."""
     zero, one, two = type(z)(0), type(z)(1), type(z)(2)
     root = exp(-abs(z) / two)
     power = root * root

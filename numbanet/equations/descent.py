@@ -46,7 +46,7 @@ def velocity_after(mu, gradient, velocity):
 
 @njit
 def nesterov_gradient(mu, gradient, velocity):
-    """Returns dL/dw + mu v, the gradient with a look-ahead along v, which is the velocity after this step."""
+    """Returns dL/dw + mu v, the gradient with a look-ahead along v; `velocity` is v after this step."""
     return gradient + mu * velocity
 
 
@@ -116,7 +116,7 @@ def adam_gradient(epsilon_t, m, v):
 def adam(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
     """Updates m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
 
-    g is dL/dw. The loop updates each parameter p, a weight or a bias, with its own m and v.
+    g is dL/dw; eta_t and epsilon_t replace eta and epsilon in step t. Each parameter p, weight or bias, has its own m and v.
     Reads gradients (p,). Updates m, v and parameters, each (p,). Twin: adam_cuda.
     """
     for p in range(parameters.shape[0]):
