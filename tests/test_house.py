@@ -158,7 +158,7 @@ def rooms_imported(path: Path) -> set[str]:
 
 
 def circle(arrows: dict[str, set[str]]) -> list[str]:
-    """Returns the rooms (folders and root modules) in a cycle of imports, and those that import from these rooms.
+    """Returns the rooms (folders and root modules) in a cycle of imports, and those that import from it, even indirectly.
 
     `arrows` contains, for each room, the rooms from which it imports.
     """
