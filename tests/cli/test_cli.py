@@ -43,7 +43,7 @@ def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path
 
 
 def test_training_on_fashion_mnist_with_its_own_defaults(tmp_path, monkeypatch, capsys):
-    """The test writes a tiny data set in the format of Fashion-MNIST, and names its folder in NUMBANET_FASHION_MNIST."""
+    """The environment variable NUMBANET_FASHION_MNIST names a folder with a tiny data set in Fashion-MNIST's format."""
     write_fashion_mnist(tmp_path)
     monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
     monkeypatch.chdir(tmp_path)
