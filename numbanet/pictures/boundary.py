@@ -155,8 +155,8 @@ def _areas(
 def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> dict[int, Artist]:
     """Draws the samples x of shape (n, 2), with a marker and a colour for each class.
 
-    Returns a dict that maps each class index to the plotted points of the class; if `labels` is None, the dict maps len(names)
-    to all points.
+    Returns a dict that maps each class index to the plotted points of the class. If `labels` is None, the points of all samples
+    have the first index after the classes, len(names).
     """
     theme = style.theme(ax)
     if labels is None:
@@ -240,7 +240,10 @@ def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDA
 
 
 def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Returns True at each point where a rectangle of half height and half width `half` can be centred inside `region`."""
+    """Returns a boolean array that is True at each point of the grid around which a rectangle lies inside `region`.
+
+    The rectangle extends half[0] rows up and down from the point, and half[1] columns to the left and to the right.
+    """
     sums = np.pad(region.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     height, width = 2 * half + 1
     if height > len(region) or width > len(region):
