@@ -1,4 +1,4 @@
-"""Measures the quality of predictions, and how much they depend on each column. Describes the machine, for reports."""
+"""Measures the quality of predictions, and how much it depends on each input column. Describes the machine, for reports."""
 
 from numbanet.evaluation.figures import figure as figure
 from numbanet.evaluation.figures import figures as figures

@@ -15,8 +15,9 @@ JUMP = np.nan  # a point that separates two pieces of a curve
 class Curve(NamedTuple):
     """A curve y over x, and the names that are written at its line.
 
-    `names` contains one name, or a name for each of the pieces that `JUMP` separates. `ground` contains the y values of a
-    second curve, drawn in grey behind the first one; its x values are the module's `Z`, and its name is `ground_name`.
+    `names` contains one name or, if points with the value `JUMP` (NaN) divide the curve into pieces, a name for each piece.
+    `ground` contains the y values of a second curve, drawn in grey behind the first one; its x values are the constant `Z` of
+    this module, points from -4 to 4, and its name is `ground_name`.
     """
 
     x_label: str

@@ -36,7 +36,7 @@ def train_in_order(model: Model, data: Data, batch_size: int, eta: float) -> Tot
 
 
 def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
-    """Trains on each part of an epoch (`Epoch.parts`: usually one); yields the sums of losses and correct outputs so far."""
+    """Trains on each part into which `Epoch.parts` divides an epoch; yields the sums of losses and correct outputs so far."""
     parts = updates.parts()
     if len(parts) == 1:
         return model.engine.train_epoch(data.x, data.y, parts[0])
@@ -44,7 +44,7 @@ def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Trains on all parts of an epoch, one per element of `passes`; yields the sums of losses and correct outputs so far."""
+    """Runs the engine's iterators `passes`, one per part of an epoch; yields the sums of losses and correct outputs so far."""
     before = NO_TOTALS
     for each in passes:
         last = NO_TOTALS
