@@ -133,8 +133,8 @@ def _areas(
 ) -> tuple[NDArray[np.integer], dict[int, Artist]]:
     """Draws the regions of the classes, and the boundaries between the regions.
 
-    Returns the class at each point of the grid, and a dict that maps each class with a region to a rectangle of its colour, for
-    the legend.
+    Returns the predicted class at each point of the grid, whose coordinates are `axes`, and a dict for the legend. The dict
+    maps each class that has a region to a rectangle in the colour of the region.
     """
     theme = style.theme(ax)
     x_1, x_2 = axes
@@ -173,8 +173,8 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     """Writes a legend inside the Axes if the legend covers little space, else to the right of the Axes, which becomes narrower.
 
     If the figure has a layout engine, which makes room beside the Axes, the legend is always to the right of the Axes. A
-    legend that would need more than half of the width of the Axes has smaller letters and, if necessary, fewer names; its
-    last entry is then the number of omitted names.
+    legend that would need more than half of the width of the Axes has smaller letters. If it is still too wide, names are
+    omitted, and the last entry is the number of omitted names.
     """
     style.lay_out(ax)
     width, height = size_in_mm(ax)

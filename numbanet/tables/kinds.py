@@ -1,4 +1,4 @@
-"""Infers the kind of a column (numbers, booleans or categories) and the task of a target column from their values."""
+"""Infers a column's kind (numbers, booleans or categories) and a target's task (classification or regression) from values."""
 
 import re
 
