@@ -62,8 +62,8 @@ def delta_from(dl_da: NDArray[Any], name: str, z: NDArray[Any], a: NDArray[Any],
 def loss_terms(loss: str, y: NDArray[Any], z: NDArray[Any], a: NDArray[Any] | None, activation: str) -> NDArray[Any]:
     """Returns the loss of each output and sample, not divided by n, as an array of shape (n, n_out).
 
-    `activation` is the name of the output layer's activation function. The output `a` may be None unless the loss is sse or
-    mse.
+    `activation` is the name of the output layer's activation function. Only the losses sse and mse read the output
+    `a`; for other losses, `a` may be None.
     """
     if loss in ("sse", "mse"):
         assert a is not None

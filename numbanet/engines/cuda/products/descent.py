@@ -45,7 +45,7 @@ def is_plain(rule: Rule) -> bool:
 
 @functools.cache
 def sums_of_squares(dtype: np.dtype) -> Any:
-    """Returns the kernel that adds up the squares of all gradients, in SUMS thread blocks, with one partial sum per block."""
+    """Returns the kernel in which each thread block adds up the squares of some gradients; SUMS is the number of blocks."""
     number = from_dtype(dtype)
 
     @cuda.jit
@@ -100,7 +100,7 @@ def by_adam(rates, constants, gradient, parameter, at, m, v):
     """Adam: updates the moments m and v, and returns the new parameter w - eta_t m / (sqrt(v) + epsilon_t).
 
     The updates of the moments are m <- beta_1 m + (1 - beta_1) dL/dw and v <- beta_2 v + (1 - beta_2) (dL/dw)^2.
-    `rates` holds eta_t and epsilon_t, which replace eta and epsilon in step t.
+    `rates` holds eta_t and epsilon_t, which are eta and epsilon with Adam's bias correction for step t.
     """
     m_next = moment(get(constants, 1), gradient, get(m, at))
     v_next = moment(get(constants, 2), gradient * gradient, get(v, at))
@@ -151,8 +151,8 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
         Twins: the loops in `numbanet.equations.descent`, which apply the same rules on the CPU. `rates` holds four values of
         the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds the largest allowed norm of
         all gradients, then the constants of the rule. `decay` holds the weight-decay factor lambda for each weight, and 0 for
-        each bias. `sums` holds partial sums of the squared gradients. Reads rates (4,), constants, decay (p,), sums (SUMS,) and
-        gradients (p,). Updates m, v and parameters, each (p,).
+        each bias. `sums` holds the SUMS partial sums of the squared gradients. Reads rates (4,), constants, decay (p,), sums
+        (SUMS,) and gradients (p,). Updates m, v and parameters, each (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:

@@ -1,7 +1,7 @@
 """Copies panels, which are parts of the left or right matrix of a product, from global memory to shared memory.
 
 In the product sum_k left[r, k] * right[k, c], a panel of left consists of several rows r, and a panel of right consists of
-several columns c, both for a few successive terms k.
+several columns c. Each panel contains only a few successive terms k.
 """
 
 from collections.abc import Callable
