@@ -40,21 +40,21 @@ def random_number(key, sample, neuron, layer):
 
 @njit
 def dropped(scale, limit, number, value):
-    """Returns value / (1 - p), or 0 if `number` is less than `limit`.
+    """Returns 0 if the random number `number` is less than `limit`, and value * scale otherwise.
 
-    The argument `scale` is 1 / (1 - p), and `limit` is p * 2^32, where p is the probability that a neuron drops out. In the
-    forward pass, the function maps the activation a_j to the next layer's input x_j. In the backward pass, the function maps
-    dL/dx_j to dL/da_j.
+    `limit` is p * 2^32, and `scale` is 1 / (1 - p), where p is the probability that a neuron drops out. In the forward pass,
+    the function maps the activation a_j to the next layer's input x_j. In the backward pass, the function maps dL/dx_j to
+    dL/da_j.
     """
     return scale * value if number >= limit else type(value)(0)
 
 
 @njit
 def drop(key, layer, scale, limit, first, rows):
-    """Sets rows_sj to 0 if neuron j drops out, and multiplies rows_sj by `scale` = 1 / (1 - p) otherwise.
+    """Sets rows_sj to 0 if neuron j drops out (with probability p), and multiplies rows_sj by `scale` = 1 / (1 - p) otherwise.
 
-    The probability that a neuron drops out is p, and `limit` is p * 2^32. `rows` contains activations in the forward pass, and
-    dL/dx in the backward pass. Row s belongs to the epoch's sample with the index first + s.
+    `limit` is p * 2^32. `rows` contains activations in the forward pass, and dL/dx in the backward pass. Row s belongs to the
+    epoch's sample with the index first + s.
     Updates rows (n, n_out). Twin: drop_cuda.
     """
     for s in range(rows.shape[0]):

@@ -1,4 +1,4 @@
-"""Verification compares every loop, and whole training steps, with the oracle, an independent implementation in NumPy."""
+"""Compares every reference loop, and whole training steps, with the oracle, an independent implementation in NumPy."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 
 def verify(device: str = "auto", *, report: Callable[[str], object] | None = print) -> list[Row]:
-    """Checks the results of all loops on this machine, in float32 and float64.
+    """Checks, in float32 and float64, the results of the reference loops and of whole training steps on this machine.
 
     `verify` compares every reference loop, and training steps of the reference engine and the fast engine, with an independent
     implementation in NumPy that uses extended precision.
@@ -104,7 +104,7 @@ def _rows(device: str) -> Iterator[Row]:
 
 
 def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[float, float]:
-    """Runs the loop of a case, and compares its outputs with their exact values.
+    """Runs the loop of `case` with the inputs of `case`, and compares the outputs with their exact values.
 
     Returns the error (in ulp) and the bound of the output whose ratio of error to bound is largest.
     """
