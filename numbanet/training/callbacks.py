@@ -33,7 +33,7 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """Called after `batch` batches of the epoch have been finished.
 
-        `fit` does not call the hook after every batch, because the engine trains on many batches in one call.
+        If x is an array, `fit` does not call the hook after every batch, because the engine trains on many batches in one call.
         """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:

@@ -217,9 +217,11 @@ class Training:
         """
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
-            for pass_ in self.partition.passes(self.data, self.settings.batch_size, self._order):
+            for number, pass_ in enumerate(self.partition.passes(self.data, self.settings.batch_size, self._order), start=1):
                 totals = added(totals, self.partition.total(self._train_pass(pass_, eta, bar)))
                 weight += pass_.weight
+                if not isinstance(self.data, Data):  # each pass is one batch
+                    self._call("on_train_batch_end", number, {})
                 if not np.isfinite(totals.loss):
                     break
         if not totals.samples:
