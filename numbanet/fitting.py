@@ -43,7 +43,7 @@ class Samples(NamedTuple):
         return checks.fraction("label_smoothing", self.label_smoothing), split
 
     def options(self, n_out: int, sharded: bool) -> dict[str, Any]:
-        """Returns the checked arguments that change targets and sample weights, as JSON values to compare with a checkpoint.
+        """Returns the checked arguments that change targets and weights, as JSON values to compare with those of a checkpoint.
 
         If each process has its own samples, the returned dict does not contain validation_split, which may differ between the
         processes.
@@ -133,8 +133,8 @@ def train_pass(
 ) -> dict[str, float]:
     """Trains for one pass over the samples, without shuffling them, and returns the loss and the accuracy.
 
-    If batch_size is None, all samples form one batch. The sample weights are not scaled to a mean of 1, because the sample
-    weights of further calls are unknown.
+    If batch_size is None, all samples form one batch. Unlike in `fit`, the sample weights are not scaled to a mean of 1,
+    because the weights that later calls pass are unknown.
     """
     optimizer = optimizer_of(optimizer)
     if optimizer is not model.optimizer:
@@ -238,7 +238,7 @@ def _training(
 
 
 def _several(model: Model, settings: Settings, group: Group, arrays: bool, known: dict[str, Any]) -> Processes:
-    """Returns the `Processes` of distributed training; `known` contains the arguments that must be equal in all processes."""
+    """Returns the partitions and the consensus of distributed training; arguments in `known` must agree in all processes."""
     shared, shards = Shared(group.communicator), Shards(group.communicator, model.topology)
     known = known | {
         "network": [repr(model.topology), model.device, model.kernels],

@@ -140,7 +140,7 @@ def _shortest(values: NDArray[np.floating]) -> list[float]:
 
 
 def _rounded(values: list[float], resolution: float) -> list[float]:
-    """Rounds numbers to a precision of about a tenth of the positive number `resolution`."""
+    """Rounds numbers to a power of ten that is between a hundredth and a tenth of the positive number `resolution`."""
     digits = 1 - math.floor(math.log10(resolution))
     return [round(value, digits) for value in values]
 

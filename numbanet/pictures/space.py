@@ -29,8 +29,8 @@ def cut(name: str, points: float, width: float) -> str:
 def wrapped(text: str, points: float, width: float, lines: int = MOST_LINES) -> str:
     """Returns a text divided, after spaces and underscores, into lines that are at most `width` points wide.
 
-    If the text needs more than `lines` lines, the last line contains the rest of the text. An ellipsis then shortens every line
-    that is too wide.
+    If the text needs more than `lines` lines, the last line contains all words that remain. In each line that is still too
+    wide, an ellipsis replaces the middle.
     """
     found = [""]
     for piece in re.findall(r"[^ _]*[ _]|[^ _]+", text):
@@ -48,7 +48,7 @@ def _fitting(line: str, points: float, width: float) -> str:
 def label(ax: Axes, x_label: str, y_label: str) -> None:
     """Writes the labels of the axes, in lines that end before the borders of the figure.
 
-    Set the ticks before the call: they determine the place of the Axes.
+    Set the ticks before the call, because the position of the Axes depends on the ticks.
     """
     for _ in range(2):  # the lines of the labels move the Axes
         style.lay_out(ax)

@@ -114,7 +114,7 @@ def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
 def lay_out(ax: Axes) -> None:
     """Lays out the Axes and their labels without drawing the figure; afterwards, the sizes of the Axes and labels are known.
 
-    The layout of a figure takes half the time of a drawing.
+    This takes half the time of drawing the figure.
     """
     figure = ax.figure.figure  # the whole figure, if ax.figure is a part of it (SubFigure)
     if (engine := figure.get_layout_engine()) is not None:

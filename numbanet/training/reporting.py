@@ -194,7 +194,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
     start : (parameters,) ndarray
         The parameters before training.
     loss : float
-        The loss of the epoch that ended with the current parameters of the network.
+        The loss of the epoch whose parameters the network keeps: the best epoch if fit restores it, else the last epoch.
     """
     model, data = training.model, training.data
     if not isinstance(data, Data):
@@ -220,9 +220,9 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
 def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
     """Returns the loss per sample of a network that predicts the same values for every sample.
 
-    The predicted values are equal probabilities of all classes for the losses cce and bce, and 0 for mse and sse. For mse and
-    sse without the targets `y`, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a
-    loss that the user wrote.
+    For the losses cce and bce, this network predicts equal probabilities of all classes; for mse and sse, it predicts 0.
+    Without the targets `y`, the function returns 0 for mse and sse, a lower bound of the loss. It returns 0 for every other
+    loss, too.
     """
     n_out = topology.sizes[-1]
     if topology.own_loss:
