@@ -159,7 +159,7 @@ class Run:
             self.finish(f"{rung.title}, batch {rung.batch}", stage, "cases")
 
     def absent(self, rung: Any) -> dict[str, str]:
-        """Returns a dict from the names of excluded contestants (libraries to compare) to the reasons.
+        """Returns, for each contestant (library to compare) that is excluded, the reason.
 
         torch.compile is excluded unless the part "compilation" of the benchmark has compiled this network in time.
         """

@@ -97,12 +97,12 @@ def _names_of(way: str) -> list[str]:
 
 
 def value_of(name: str, cost: float) -> float:
-    """Converts a cost in microseconds to the value of the constant `name`, or a value of this constant to the cost."""
+    """Converts a cost in microseconds to the value of the constant `name`; given a value instead, returns the cost."""
     return (1 / cost if cost else math.inf) if CONSTANTS[name].is_rate else cost
 
 
 def measured(limits: Mapping[str, Any], cases: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Returns a dict from the names to the values of those planner constants that the results of the GPU benchmark determine.
+    """Returns, by name, the values of the planner's constants that the results of the GPU benchmark determine.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class Contest:
     Parameters
     ----------
     absent : dict of str
-        A dict from the names of the contestants that are excluded from the beginning to the reasons.
+        For each contestant that is excluded from the beginning, the reason.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ def _losses(contestant: Any, sample_orders: list[peers.Order]) -> list[float]:
 
 
 def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
-    """Returns, for the name of each contestant whose losses differ from the median of all losses, an explanation.
+    """Returns an explanation for each contestant whose losses differ from the median of all losses.
 
     The median of all losses serves as the reference, because no contestant is correct by definition. The median includes
     numbanet's fast engine only once, with the way to train that numbanet chooses.

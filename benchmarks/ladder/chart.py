@@ -104,7 +104,7 @@ def draw(panels: list[Panel], path: str) -> None:
 
 
 def draw_panel(ax, panel: Panel, style) -> None:
-    """Draws a panel: in each row, the ratio of each library as a mark at its own height, and the smallest ratio as text."""
+    """Draws a panel: in each row, a mark for the ratio of each library, and the smallest ratio as text."""
     theme = style.LIGHT
     places = range(len(panel.rows))
     for place in places:

@@ -46,7 +46,7 @@ def measure_startup(rungs: Iterable[Rung], settings: Settings) -> list[dict[str,
 
 
 def measure_memory(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
-    """Measures and prints the table of the peak memory of a process that trains two epochs, and returns its values."""
+    """Measures and prints the table of the peak memory of a process that trains two epochs, and returns the table's values."""
     runs: dict[str, Run] = dict.fromkeys(("numbanet", *peers.PEERS), _mebibytes)
     return _measure("Peak memory: MiB of a whole process that trains two epochs", rungs, settings, runs)
 

@@ -104,7 +104,7 @@ class Rank:
     def check(self, batch: int) -> None:
         """Raises AssertionError unless the losses equal those of a single process, and all processes have the same parameters.
 
-        The method trains, but finally restores the parameters from before the call.
+        The method trains, and then restores the parameters from before the call.
         """
         order, start, communicator = self.order(CHECKED_STEPS, batch), self.engine.read(), self.communicator
         losses = np.diff(self.train(order, batch, communicator.sum, communicator.rank, communicator.size), prepend=0)
@@ -129,7 +129,7 @@ class Rank:
         """Returns the duration, in seconds, of a training step on a batch that is divided among all processes.
 
         The result is a dict with the duration "step" and its parts "compute", "wait" and "allreduce". All durations are means
-        over several steps and over all processes. A single process trains in the same way as `Network.fit`.
+        over several steps and over all processes. If there is only one process, it trains as `Network.fit` does.
         """
         if self.communicator.size == 1:
             seconds = self.step_by_threads(1)
@@ -187,9 +187,10 @@ def measure(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
     dict
         "allreduce" contains the duration of an allreduce (a sum of arrays over all processes) for each message size. "strong"
         (the batch is divided among the processes) and "weak" (each process has a whole batch) contain, for each benchmark
-        network, the result of `Rank.step`. If there is a single process, "threads" contains the duration of a step on all cores
-        for each network; "parts" contains, for each network and number of samples, the duration of a step on a part of a batch;
-        and "bytes" contains the size of the gradients for each network.
+        network, the result of `Rank.step`.
+
+        If there is a single process, the dict also contains, for each network, "threads" (the duration of a step on all cores),
+        "parts" (the durations of a step on parts of a batch, by the number of samples) and "bytes" (the size of the gradients).
     """
     set_num_threads(1)
     results = {"strong": {}, "weak": {}, "allreduce": {str(size): allreduce(communicator, size) for size in job["messages"]}}

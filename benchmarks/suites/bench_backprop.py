@@ -1,4 +1,7 @@
-"""Benchmarks of backpropagation: the output layer's error, a layer's gradients, and the previous layer's error."""
+"""Benchmarks of backpropagation: the output layer's error, a layer's gradients, and the previous layer's error.
+
+The module `numbanet.equations.backprop` explains the formulas.
+"""
 
 from typing import Any
 

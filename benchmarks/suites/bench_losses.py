@@ -1,4 +1,7 @@
-"""Benchmarks of the loss functions and their gradients."""
+"""Benchmarks of the loss functions and their gradients.
+
+In the formulas, y_i is a target, y_hat_i is the output for this target, and n is the number of samples.
+"""
 
 from abc import abstractmethod
 from typing import Any
@@ -16,7 +19,7 @@ Y = ten_classes(N)
 class Loss(Equation):
     """Base class for benchmarks of the loss L(y, y_hat) of each sample.
 
-    A subclass sets `kind`, the constant of the loss, and defines `terms` with NumPy operations on whole arrays.
+    A subclass sets `kind` to a constant such as `losses.SSE`, and defines `terms` with NumPy operations on whole arrays.
     """
 
     loop = staticmethod(losses.loss)
@@ -36,7 +39,7 @@ class Loss(Equation):
 class Gradient(Equation):
     """Base class for benchmarks of the gradient dL/dy_hat.
 
-    A subclass sets `kind`, the constant of the loss, and defines `gradient` with NumPy operations on whole arrays.
+    A subclass sets `kind` to a constant such as `losses.SSE`, and defines `gradient` with NumPy operations on whole arrays.
     """
 
     loop = staticmethod(losses.d_loss)

@@ -55,10 +55,7 @@ class Equation(ABC):
 
     @abstractmethod
     def arguments(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Returns arguments for the loop `self.loop`, in float32.
-
-        This method receives the function `draw`, which returns random arrays, and in a `LayerEquation` also the layer's size.
-        """
+        """Returns arguments for the loop `self.loop`, in float32."""
 
     @abstractmethod
     def numpy(self, *args: Any, **kwargs: Any) -> None:

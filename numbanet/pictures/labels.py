@@ -59,8 +59,7 @@ def classified(
     Raises
     ------
     ValueError, TypeError
-        y or y_hat does not contain valid classes, or one of y and y_hat contains strings, the other contains numbers, and
-        there are no names.
+        y or y_hat does not contain valid classes; or only one of y and y_hat contains strings, and `names` is None.
     """
     given = {"y": y, "y_hat": y_hat}
     texts = {name: value for name, value in given.items() if are_texts(value)}

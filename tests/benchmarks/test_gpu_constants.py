@@ -19,7 +19,7 @@ FACTORS = dict(zip(constants.CONSTANTS, (0.5, 2, 0.7, 1.5, 0.8, 1.3, 2, 0.6, 1.4
 
 
 def sizes_and_plans():
-    """For each network, yields its name, the planner's arguments, and a dict from each way to train to its plan."""
+    """For each network, yields its name, the planner's arguments, and a dict of plans whose keys are the ways to train."""
     for rung in RUNGS:
         size = peers.topology(rung), rung.batch, H100
         yield rung.name, size, {plan.way: plan for plan in planning.possible_plans(*size)}

@@ -1,4 +1,4 @@
-"""Within `without_repetition`, which speeds up compilation, Numba finds new functions; afterwards, it is unchanged."""
+"""Numba finds functions registered within `without_repetition`, which speeds up compilation; afterwards, Numba is unchanged."""
 
 import numba
 import pytest

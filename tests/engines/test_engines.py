@@ -48,10 +48,9 @@ def assert_close(found, expected, top):
 
 
 def with_dtypes(combinations):
-    """Returns each combination of activations and losses with both dtypes; in the simulator, with only one dtype.
+    """Returns each combination of activations and losses with float32 and float64, but in the simulator with only one of them.
 
-    The simulator computes scalars in float64 for both dtypes, so successive combinations are tested alternately in float32 and
-    float64.
+    The simulator computes scalars in float64 for both dtypes, so one dtype suffices; the two dtypes alternate.
     """
     order = [*ACTIVATIONS, *LOSSES]
     return [
@@ -248,7 +247,7 @@ def test_softmax_with_bce_learns_where_softmax_is_saturated(device, kernels, dty
 @each("kept", [("relu",), ("leaky_relu",), ("relu", "leaky_relu")])
 @each("device, kernels", ENGINES)
 def test_an_activation_that_keeps_z_trains_as_one_that_does_not(device, kernels, kept, monkeypatch):
-    """The engine computes the derivatives of relu and leaky_relu from z if the engine keeps z, and otherwise from a."""
+    """If the engine keeps z, it computes the derivatives of relu and leaky_relu from z, otherwise from the activation a."""
     top = Topology((5, 7, 4, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float64"), 0.25, (0.5, 0.0))
     x, y = data(top, 20)
     epoch = epoch_of(np.arange(20), 8, 0.125, dropout_key=1)

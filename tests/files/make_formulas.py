@@ -1,4 +1,4 @@
-"""Writes formulas.json: PyTorch's losses and gradients, in float64, of networks with the formulas of equations/beyond.py.
+"""Writes formulas.json: losses and gradients from PyTorch, in float64, for networks with the formulas of equations/beyond.py.
 
 The script needs torch: python tests/files/make_formulas.py
 """

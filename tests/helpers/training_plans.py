@@ -8,7 +8,10 @@ from numbanet.engines.cuda.cooperative.layout import GridPlan
 
 
 def ways(top):
-    """Returns training plans by name. Cooperative plans have 1 or 4 thread blocks, and divide 1, 2, ... layers among these."""
+    """Returns training plans by name.
+
+    The cooperative plans have 1 or 4 thread blocks, which divide among them the first layer, the first two layers, and so on.
+    """
     plans = {way: planning.TrainingPlan(way, 0, 0.0) for way in (planning.RESIDENT, planning.PRODUCTS)}
     if "softmax" in top.activations[:-1]:
         return plans

@@ -314,7 +314,7 @@ def test_fit_without_y_says_so_for_every_kind_of_array(make):
 
 
 class OnGpu:
-    """A replacement for a PyTorch tensor on the GPU that requires a gradient."""
+    """A replacement for a PyTorch tensor that is on the GPU and requires a gradient."""
 
     requires_grad, dtype = True, "torch.float32"
 

@@ -1,4 +1,4 @@
-"""Draws the picture of the web page of a training step: `python -m tests.pages.drawings docs/step.png`.
+"""Draws a picture of the web page that shows a training step: `python -m tests.pages.drawings docs/step.png`.
 
 Look at the picture before you commit it.
 """

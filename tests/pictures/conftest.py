@@ -9,8 +9,7 @@ import pytest
 def formulas_and_fonts_are_remembered():
     """Makes matplotlib remember each formula that it has parsed and each font that it has found.
 
-    By default, matplotlib remembers only the last 50 formulas, parses all others again, and looks for the font of every text
-    anew, whenever it measures the text.
+    By default, matplotlib remembers only the last 50 formulas, and looks for a text's font whenever it measures the text.
     """
     pytest.importorskip("matplotlib")
     from matplotlib.font_manager import FontManager

@@ -42,6 +42,8 @@ ENDLESS = {"tol": 0.0, "n_iter_no_change": np.inf}
 # max_iter is 100, as in scikit-learn's tests of its own MLPs, because most of the time is training.
 @parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
 def test_check(estimator, check):
+    if check.func.__name__ in ("check_estimator_sparse_array", "check_estimator_sparse_matrix"):
+        estimator = clone(estimator).set_params(max_iter=5)  # they train once per sparse format, and check no accuracy
     try:
         check(estimator)
     except unittest.SkipTest as skipped:
@@ -142,7 +144,7 @@ def test_equal_settings_give_scikit_learns_network(task, activation, solver, ear
 @each("device, kernels", ENGINES)
 @each("task", ["multiclass", "number"])
 def test_adam_moves_neurons_without_activation_as_scikit_learn_does(task, device, kernels, samples):
-    """For a ReLU neuron that is always 0, only the weight penalty has a gradient, which is little more than Adam's epsilon."""
+    """A ReLU neuron that is always 0 gets its gradient only from the weight penalty: little more than Adam's epsilon."""
     X, y = samples[task]
     ours, theirs = kinds(task)
     options = {"hidden_layer_sizes": (7, 4), "random_state": 0, "learning_rate_init": 0.01, "alpha": 1e-5, **ENDLESS}
@@ -249,7 +251,7 @@ def test_class_weights_are_sample_weights(samples):
 
 @each("kind", [MLPClassifier, MLPRegressor])
 def test_partial_fit_takes_weights_as_they_are_given(kind, samples):
-    """A single sample with the weight 5 changes the parameters as a learning rate that is five times as large does."""
+    """For a single sample, the weight 5 has the same effect as a learning rate that is five times as large."""
     X, y = samples["multiclass" if kind is MLPClassifier else "number"]
     known = {"classes": ["a", "b", "c"]} if kind is MLPClassifier else {}
     options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "random_state": 0}

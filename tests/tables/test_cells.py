@@ -184,7 +184,7 @@ def test_rows_with_missing_values_are_dropped():
 
 
 def test_a_category_that_is_missing_elsewhere_is_found_later():
-    """If NA is a category of a column in training, it stays one in this column, but is a missing number in other columns."""
+    """If NA is a category of one column in training, NA stays a category in that column, but is a missing value in others."""
     encoding = tables.learn(table_of("a,b,y\n1,NA,u\n2,ZA,v\n"), "y")
     np.testing.assert_array_equal(encoding.x(table_of("a,b\n2,NA\n"))[0, 1:], [1, 0])
     with pytest.raises(ValueError, match=r"column 'a', row 1 .*: the value is missing"):

@@ -186,6 +186,9 @@ def test_a_rare_class_is_found_at_every_batch_size(tmp_path):
         net = numbanet.Network([2, 2], ["softmax"], "cce", seed=0)
         options = {"batch_size": batch_size, "epochs": epochs, "learning_rate": eta}
         net.fit(x, y, class_weight="balanced", verbose=0, **options)
+        assert recall(net.predict(x).argmax(axis=1)) == pytest.approx(expected, abs=0.05), batch_size
+        if batch_size in (1, 4096):
+            continue  # two batch sizes show that the estimator and the command pass on the weights
         options = {"learning_rate_init": eta, "momentum": 0.0, "n_iter_no_change": 999, "max_iter": epochs, "random_state": 0}
         mlp = MLPClassifier((), solver="sgd", class_weight="balanced", batch_size=batch_size, tol=0, **options)
         with pytest.warns(match="converged"):
@@ -195,8 +198,8 @@ def test_a_rare_class_is_found_at_every_batch_size(tmp_path):
         command += ["--batch-size", str(batch_size), "--epochs", str(epochs), "--learning-rate", str(eta)]
         assert main(command) == 0
         loaded = numbanet.Network.load(model)
-        guesses = [net.predict(x).argmax(axis=1), mlp.predict(x), np.array(loaded.table.target.answers(loaded.predict(x)), int)]
-        for guess, way in zip(guesses, ("fit", "estimator", "command"), strict=True):
+        guesses = [mlp.predict(x), np.array(loaded.table.target.answers(loaded.predict(x)), int)]
+        for guess, way in zip(guesses, ("estimator", "command"), strict=True):
             assert recall(guess) == pytest.approx(expected, abs=0.05), (batch_size, way)
 
 

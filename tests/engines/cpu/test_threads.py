@@ -13,7 +13,7 @@ import pytest
 import numbanet
 from numbanet._compile import njit_entry
 from numbanet.engines.cpu import epoch, threads
-from numbanet.engines.cpu.blocks import KC
+from numbanet.engines.cpu.blocks import KC, STRIP
 from numbanet.engines.cpu.kernels.layout import panel_width
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import each
@@ -59,15 +59,15 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(count, alone):
 
 
 def test_helpers_compute_too():
-    """Helping threads compute parts of a call, which the tests above take for granted.
+    """Helping threads really compute parts of a call, as the tests above assume.
 
-    The test recognises a helping thread by the packed weights that the thread leaves in its part of the engine's memory.
+    The test recognises a helping thread by the copies of weights that the thread leaves in its part of the engine's memory.
     """
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
     x, y = data(TOPOLOGY, 300)
     (header,), *_ = engine.layout.records(300)
-    second = header["packed"] + KC * panel_width(TOPOLOGY.dtype)
+    second = header["packed"] + STRIP * KC * panel_width(TOPOLOGY.dtype)
     for _ in range(1000):  # each call takes one block; on a busy machine, a helper may be too late for some of the calls
         engine.loss_and_gradients(x, y)
         if engine.layout.memory[second]:
@@ -76,7 +76,7 @@ def test_helpers_compute_too():
 
 
 def test_helpers_predict_too():
-    """The helping thread copies samples to its own rows of the engine's memory, which begin with row 204."""
+    """The helping thread copies half of the 400 samples to its own rows of the engine's memory, from row 204 (200, padded)."""
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
     engine.turns = 2  # two threads, also on a machine with one core

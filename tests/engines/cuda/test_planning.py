@@ -72,7 +72,7 @@ def test_the_tiles_of_784_128_10(batch):
 def test_the_bytes_of_a_grid_by_hand():
     """In the network 784-128-10, layer 1 has 16 x 8 tiles of 52 x 16 weights, and layer 2 has 33 x 3 tiles of 4 x 4 weights.
 
-    In memory, each row is padded to an odd multiple of 4 elements.
+    In memory, each row of a matrix is padded to an odd multiple of 4 elements.
     """
     layers = LayerTiles(52, 16, 16, 8), LayerTiles(4, 4, 33, 3)
     assert [tiling.cut(784, 128, 16, 132), tiling.cut(128, 10, 33, 132)] == list(layers)
@@ -188,7 +188,7 @@ def test_the_reason_names_what_was_weighed():
 def test_places_by_hand():
     """The network has the sizes 3-4-2, and the batch has two samples; x and the hidden activations have a column of ones.
 
-    In memory, each row is padded to an odd number of elements.
+    In memory, each row of a matrix is padded to an odd number of elements.
     """
     layers, output, count = resident.tables(network([3, 4, 2]), 2)
     x_0, w_1 = 2 * 5, 4 * 5  # x: 2 x (3 + 1), pitch 5; w: (3 + 1) x 4, pitch 5

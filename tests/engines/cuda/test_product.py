@@ -226,7 +226,7 @@ def planned(*shape, multiprocessors=H100):
 
 @each("tile", EVERY_TILE)
 def test_threads_share_a_tile_evenly(tile):
-    """All threads load equally many values: the rows, columns and depth of a tile each divide its number of threads."""
+    """All threads load equally many values: the number of threads is divisible by the rows, columns and depth of a tile."""
     assert tile.depth in (tiles.UNROLL, 2 * tiles.UNROLL)
     assert tile.rows * tile.columns == tile.threads * tile.side**2
     for width in (tile.rows, tile.columns, tile.depth):

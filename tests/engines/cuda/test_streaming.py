@@ -79,7 +79,7 @@ def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator has no streams")
 @each("way", [planning.RESIDENT, planning.PRODUCTS])
 def test_a_chunk_is_copied_when_the_kernels_have_finished_with_its_place(monkeypatch, small_chunks, way):
-    """In this test, the software GPU copies chunks as early as possible; in other tests, it copies them as late as possible."""
+    """Here, the software GPU (a driver without a GPU) copies chunks as soon as possible; elsewhere, as late as possible."""
     monkeypatch.setattr(cuda_engine.planning, "plan", plan_for(way))
     monkeypatch.setenv("SOFTWARE_GPU_EARLY", "1")
     top = topology(*TOPOLOGY, np.dtype("float32"))
@@ -239,7 +239,7 @@ def test_what_fits_leaves_room_for_the_places_or_half(monkeypatch, free):
 
 
 def test_what_does_not_fit_is_not_uploaded(monkeypatch):
-    """`upload` may use half of the free memory for x and half for y; each half must also hold a workspace and the losses."""
+    """`upload` copies an array if the array, a workspace and the losses of the samples fit into half of the free memory."""
     top = topology(*TOPOLOGY, np.dtype("float32"))
     engine, _ = engine_with_parameters(top, "cuda", "fast")
     x, y = data(top, COUNT)
