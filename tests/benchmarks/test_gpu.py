@@ -219,6 +219,7 @@ def test_every_pattern_of_tests_matches_a_file():
 
 @pytest.fixture
 def signals():
+    """Restores the handler of SIGTERM, which the command replaces."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
