@@ -89,7 +89,9 @@ def wrapped(pieces: list[str], size: float, room: float, **options: Any) -> list
 
 
 def stack(page: Page, blocks: list[Block], x: float, y: float, bottom: float) -> None:
-    """Draws the blocks of a column from top to bottom; blocks that stretch fill the column, with equal heights if possible.
+    """Draws the blocks of a column from top to bottom, from y to `bottom`.
+
+    The blocks that stretch share the free height equally. A block that needs more than its share gets its smallest height.
 
     Raises
     ------

@@ -112,7 +112,7 @@ def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
 
 
 def lay_out(ax: Axes) -> None:
-    """Places the Axes and their labels as a drawing of the figure does, so that their sizes are known; draws nothing.
+    """Lays out the Axes and their labels without drawing the figure; afterwards, the sizes of the Axes and labels are known.
 
     The layout of a figure takes half the time of a drawing.
     """

@@ -229,7 +229,7 @@ class Training:
         return totals, weight
 
     def _train_pass(self, pass_: Pass, eta: float, bar: reporting.Bar) -> Totals:
-        """Trains on the batches of a pass, counts the updates, and returns the sums of losses and correct outputs."""
+        """Trains on the batches of `pass_`, adds the number of updates to `model.step`, and returns the pass's `Totals`."""
         model, arrays = self.model, isinstance(self.data, Data)
         data = pass_.data if arrays else pass_.data.uploaded(model.engine)
         updates = pass_.epoch(eta, self.rule, model.step + 1, model.dropout_key())

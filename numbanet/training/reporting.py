@@ -36,7 +36,7 @@ SAMPLES = 256
 
 
 class Bar:
-    """A progress bar, which appears if the work has taken `BAR_AFTER_SECONDS` seconds, and disappears at the end.
+    """A progress bar, which appears once the work has taken `BAR_AFTER_SECONDS` seconds, and disappears at the end.
 
     On a terminal, the bar consists of text; in a notebook with the package ipywidgets, it is a widget. If the output goes
     neither to a terminal nor to a notebook, no bar appears.
@@ -133,7 +133,7 @@ class EpochLines:
             self.shown_at = now
 
     def end(self) -> bool:
-        """Ends the replaceable line with the last epoch's text; returns False if there is no replaceable line."""
+        """Writes the last epoch's text into the line that epochs after the tenth share; returns False if none used it."""
         if self.live is None or not self.text:
             return False
         self.live.end(self.text)
@@ -182,10 +182,11 @@ def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
 
 
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
-    """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
+    """Returns a warning message if the loss after training is more than `FAR` times the loss before training, otherwise None.
 
     There is a message only if the loss after training also exceeds the loss of a network that predicts the same values for
-    every sample. For example, an increase of the loss from 1e-12 to 1e-10 causes no warning.
+    every sample. For example, an increase of the loss from 1e-12 to 1e-10 causes no warning. If a function supplies the
+    batches, the loss in the first epoch stands for the loss before training.
 
     Parameters
     ----------

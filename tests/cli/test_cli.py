@@ -44,7 +44,7 @@ def test_training_on_digits_shows_progress_reaches_96_percent_and_saves(tmp_path
 
 
 def test_training_on_fashion_mnist_with_its_own_defaults(tmp_path, monkeypatch, capsys):
-    """The test writes a tiny data set in the format of Fashion-MNIST, and names its folder in NUMBANET_FASHION_MNIST."""
+    """The environment variable NUMBANET_FASHION_MNIST names a folder with a tiny data set in Fashion-MNIST's format."""
     write_fashion_mnist(tmp_path)
     monkeypatch.setenv("NUMBANET_FASHION_MNIST", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -361,7 +361,11 @@ def test_output_closed_by_its_reader_is_not_an_error(model):
 
 @pytest.fixture(scope="module")
 def fresh():
-    """Runs a process that imports numbanet, trains with loops from the cache, and fails to draw; returns what it printed."""
+    """Runs a process that imports numbanet, trains with loops from the cache, and fails to draw; returns its output.
+
+    The first line of the output lists the optional packages that the import of numbanet imports. The second line lists four
+    modules that only a compilation needs, if the training has imported them. The third line is an exit status.
+    """
     code = """
 import sys, numbanet, numbanet.cli
 others = {"torch", "jax", "sklearn", "h5py", "onnx", "safetensors", "mpi4py", "pytest", "matplotlib"}
@@ -380,7 +384,7 @@ print(numbanet.cli.main(["sheet"]))
 
 @pytest.mark.skipif(_cuda.SIMULATED or config.DISABLE_JIT, reason="loads machine code from the cache")
 def test_a_process_that_loads_its_code_from_the_cache_imports_only_modules_that_it_needs(fresh):
-    """Importing the modules that the test looks for takes a fifth of the time in which a process starts and trains."""
+    """To import the four modules that `fresh` looks for takes a fifth of the time in which a process starts and trains."""
     assert fresh.stdout.splitlines()[1] == "", fresh.stderr
 
 

@@ -133,7 +133,7 @@ def arrays(kind):
 
 @pytest.fixture(scope="module")
 def report_of(tmp_path_factory):
-    """Returns a function that returns the path of a report, which is written once, the report's network and its targets."""
+    """Returns a function from a kind of network, such as "bce", to its report (written once), the network and the targets."""
     folder = tmp_path_factory.mktemp("reports")
 
     @functools.cache
