@@ -1,1 +1,1 @@
-"""The GPU benchmark, which checks correctness, compares times with PyTorch and JAX, and measures the limits of the GPU."""
+"""The GPU benchmark, which checks results, compares times with PyTorch and JAX, and measures GPU launch times and rates."""

@@ -1,4 +1,4 @@
-"""The GPU benchmark checks and times numbanet on an NVIDIA GPU, and measures the limits of the GPU, in eight minutes.
+"""The GPU benchmark checks and times numbanet, and measures launch times and peak rates of an NVIDIA GPU, in eight minutes.
 
     python -m benchmarks.gpu                  # every part; the files are benchmarks/results/<date>-<device>.json and .md
     python -m benchmarks.gpu limits cases     # only some parts

@@ -35,13 +35,13 @@ class Constant(NamedTuple):
     module : module
         The module that defines the constant.
     way : str
-        The way to train, such as "products", whose estimated time depends on the constant.
+        The `way` of the training plans (see `TrainingPlan`), such as "products", whose estimated time depends on the constant.
     is_rate : bool
         True if the constant is a number of operations or values per microsecond, False if it is a number of microseconds.
     measurement : str
         The name of the measurement in `benchmarks.gpu.limits` that measures the constant separately; "" if there is none.
     times : int
-        How often the measured time contains the cost; the cost is the measured time divided by this number.
+        The cost is the measured time divided by this number; 100, for example, if the time of 100 kernels is measured.
     """
 
     module: ModuleType
@@ -70,7 +70,7 @@ def present(name: str) -> float:
 
 
 def counts(topology: Topology, batch_size: int, limits: Limits, plan: TrainingPlan) -> dict[str, float]:
-    """Returns, for each planner constant that the estimate for `plan` uses, how often the constant's cost occurs in a step.
+    """Returns how often each cost occurs in a training step by the training plan `plan`, as a dict by planner constant.
 
     To count a cost, the planner estimates the time of the step with this cost set to 1 and all other costs set to 0.
     """
@@ -123,7 +123,7 @@ def measured(limits: Mapping[str, Any], cases: Iterable[Mapping[str, Any]]) -> d
 
 
 def _fitted(names: list[str], steps: list[tuple[dict[str, float], float]], alone: Mapping[str, float]) -> dict[str, float]:
-    """Returns the costs that are not measured separately (not in `alone`), fitted by least squares of relative errors."""
+    """Returns the costs not in `alone` (measured separately), fitted to the steps' times by least squares."""
     names_left = [name for name in names if name not in alone]
     if not steps or not names_left:
         return {}

@@ -60,9 +60,9 @@ class Contest:
 
 
 def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, str], rounds: int, dry: bool) -> dict[str, Any]:
-    """Measures epochs of all contestants whose losses agree and, in the same rounds, the ceiling of the GPU.
+    """Times epochs of all contestants whose losses agree, and measures the ceiling: the GPU's largest rate of multiply-adds.
 
-    The ceiling is the largest possible rate of multiply-adds on the GPU.
+    In each round, every contestant is timed once, and the ceiling is measured once.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def measure(rung: Rung, makers: Mapping[str, peers.Maker], absent: Mapping[str, 
     absent : dict of str
         For each contestant that is excluded, the reason.
     rounds : int
-        Number of rounds; in each round, every contestant is timed once.
+        Number of rounds.
     dry : bool
         Whether this is a dry run. A dry run in Numba's simulator does not measure the rate of multiply-adds.
 
@@ -108,8 +108,8 @@ def _losses(contestant: Any, sample_orders: list[peers.Order]) -> list[float]:
 def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
     """Returns an explanation for each contestant whose losses differ from the median of all losses.
 
-    The median of all losses serves as the reference, because no contestant is correct by definition. The median includes
-    numbanet's fast engine only once, with the way to train that numbanet chooses.
+    The median of all losses serves as the reference, because no contestant is correct by definition. The median leaves
+    out numbanet's fast engine with prescribed training plans, so that it includes the fast engine only once.
     """
     if not losses:
         return {}
@@ -123,7 +123,7 @@ def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
 
 
 def _limits(rung: Rung, contest: Contest, dry: bool) -> dict[str, Callable[[int], Any]]:
-    """Returns functions that measure the GPU's rate of multiply-adds and, for the network named SQUARE, of a matrix product.
+    """Returns a function that measures the GPU's rate of multiply-adds; for the network SQUARE, also one for a matrix product.
 
     The caller runs the returned functions in the same rounds as the contestants.
     """
@@ -142,7 +142,7 @@ def summary(rung: Rung, seconds: Mapping[str, float], figures: Mapping[str, floa
     seconds : dict of float
         For each contestant, the median duration of an epoch in seconds.
     figures : dict of float
-        The median numbers of operations per second of the ceiling and of the matrix product, if they were measured.
+        The median number of operations per second of each measurement that was made: "ceiling", "matrix product".
     """
     rates = {name: rung.operations / time / 1e9 for name, time in seconds.items()}
     ceiling = figures[CEILING] / 1e9 if CEILING in figures else None

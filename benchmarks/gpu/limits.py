@@ -82,12 +82,12 @@ def meetings(turns, counter):
 
 @cuda.jit(fastmath=True)
 def multiply_add(x, turns, sums):
-    """Performs `turns` * REPEATS * CHAINS multiply-adds in each thread, on values that stay in registers.
+    """In each thread, performs `turns` * REPEATS multiply-adds for each of CHAINS sums, on values that stay in registers.
 
-    A thread computes CHAINS independent sums at a time, because the next multiply-add of a sum must wait several cycles for the
-    multiply-add before it. The sums start from different numbers, because otherwise the compiler would merge the sums. The
-    array x, of shape (2 + CHAINS,), contains the factor, the term to add, and the first values of the sums. Each thread writes
-    the total of its sums to the array `sums`, of shape (number of threads,).
+    The sums are independent, because a multiply-add must wait several cycles for the previous one of the same sum. The sums
+    start from different numbers, because otherwise the compiler would merge the sums. The array x, of shape (2 + CHAINS,),
+    contains the factor, the term to add, and the first values of the sums. Each thread writes the total of its sums to the
+    array `sums`, of shape (number of threads,).
     """
     factor, term = x[0], x[1]
     c_0, c_1, c_2, c_3, c_4, c_5, c_6, c_7 = x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9]
@@ -118,9 +118,9 @@ def launcher(kernel: Any, grid: int, block: int, *arguments: Any) -> Callable[[]
 
 
 def seconds_each(call: Callable[[], Any], times: int) -> float:
-    """Returns the duration of a call in seconds: the median, over ROUNDS rounds, of the mean duration in a round.
+    """Measures ROUNDS rounds of `times` calls; returns the median of the rounds' mean durations of a call, in seconds.
 
-    Each round consists of `times` calls, after which the host waits for the GPU once.
+    At the end of each round, the host waits for the GPU once.
     """
 
     def turn() -> None:

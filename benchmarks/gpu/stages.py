@@ -25,8 +25,8 @@ class Stage:
     Parameters
     ----------
     command : list of str
-        The command line that starts the process, to which `Stage` appends the name of the file for the records. Each line of
-        the file is a JSON object, so that the records of a killed process can still be read.
+        The command line that starts the process, to which `Stage` appends the name of the file for the results. Each line of
+        the file is a JSON object, so that the results of a killed process can still be read.
     seconds : float
         The time limit, after which the process and all its descendants are killed.
     environment : dict of str

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def panels_of(text: str) -> list[Panel]:
-    """Returns a panel for each heading in the constant TABLES, from the table below this heading in a Markdown text."""
+    """Returns a panel for each table of a Markdown text that stands below a heading in TABLES."""
     panels = []
     for heading, title in TABLES.items():
         section = text[text.index(f"### {heading}\n") :]
@@ -104,7 +104,7 @@ def draw(panels: list[Panel], path: str) -> None:
 
 
 def draw_panel(ax, panel: Panel, style) -> None:
-    """Draws a panel: in each row, a mark for the ratio of each library, and the smallest ratio as text."""
+    """Draws a panel: in each row, a mark at each library's time divided by numbanet's time, and `panel.best` as text."""
     theme = style.LIGHT
     places = range(len(panel.rows))
     for place in places:

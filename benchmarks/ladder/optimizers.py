@@ -62,7 +62,7 @@ class Trainer:
         self.epoch()
 
     def train(self, engine: Any, order: Order) -> None:
-        """Trains an engine on the samples with the row indices `order`; the first optimizer step has the number `self.step`."""
+        """Trains `engine` on the samples with the row indices `order`; `self.step` is the number of the first step."""
         from numbanet.engines.epoch import epoch_of
 
         for _ in engine.train_epoch(*self.data, epoch_of(order, self.rung.batch, ETA, self.rule, first_step=self.step)):

@@ -126,10 +126,10 @@ class Rank:
         return totals.loss / rows.size
 
     def step(self, batch: int) -> dict[str, float]:
-        """Returns the duration, in seconds, of a training step on a batch that is divided among all processes.
+        """Returns durations, in seconds, of a training step on a batch that is divided among all processes.
 
-        The result is a dict with the duration "step" and its parts "compute", "wait" and "allreduce". All durations are means
-        over several steps and over all processes. If there is only one process, it trains as `Network.fit` does.
+        The result is a dict: "step" is the whole duration, and "compute", "wait" and "allreduce" are its parts. All durations
+        are means over several steps and over all processes. If there is only one process, it trains as `Network.fit` does.
         """
         if self.communicator.size == 1:
             seconds = self.step_by_threads(1)
@@ -190,7 +190,8 @@ def measure(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
         network, the result of `Rank.step`.
 
         If there is a single process, the dict also contains, for each network, "threads" (the duration of a step on all cores),
-        "parts" (the durations of a step on parts of a batch, by the number of samples) and "bytes" (the size of the gradients).
+        "bytes" (the size of the gradients), and "parts", a dict: the duration of a step on part of a batch, by the number of
+        samples in the part.
     """
     set_num_threads(1)
     results = {"strong": {}, "weak": {}, "allreduce": {str(size): allreduce(communicator, size) for size in job["messages"]}}

@@ -43,7 +43,7 @@ class SoftmaxError(Equation):
 
 
 class ShortError(Equation):
-    """Benchmark of the output layer's error delta_j = 1/n (a_j - y_j), for softmax with CCE and sigmoid with BCE."""
+    """Benchmark of the output layer's error delta_j = 1/n (a_j - y_j) for n samples: softmax with CCE, sigmoid with BCE."""
 
     loop = staticmethod(backprop.short_error)
 
@@ -56,7 +56,10 @@ class ShortError(Equation):
 
 
 class SoftmaxLogitError(Equation):
-    """Benchmark of softmax's error delta_j = sum_i dL/du_i du_i/dz_j, where u_i = z_i - log(sum_{k != i} e^z_k)."""
+    """Benchmark of the error delta_j = sum_i dL/du_i du_i/dz_j of a softmax layer with the loss BCE.
+
+    u_i = z_i - log(sum_{k != i} e^z_k) is the number for which softmax(z)_i = sigmoid(u_i).
+    """
 
     loop = staticmethod(backprop.softmax_logit_error)
 

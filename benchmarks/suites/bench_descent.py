@@ -47,7 +47,7 @@ class Nesterov(Momentum):
 
 
 class Adam(Equation):
-    """Benchmark of Adam with the gradient g = dL/dw, and the bias corrections in eta_t and epsilon_t.
+    """Benchmark of Adam with the gradient g = dL/dw; eta_t and epsilon_t are eta and epsilon with step t's bias corrections.
 
     m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, then w <- w - eta_t m / (sqrt(v) + epsilon_t).
     """

@@ -54,7 +54,7 @@ class Epoch:
 
 
 class Accuracy:
-    """The test accuracy after thirty epochs on the digits, which shows whether a faster version still trains correctly."""
+    """The test accuracy after thirty epochs on the digits, which shows whether code that was made faster still trains well."""
 
     params = ("fast", "reference", "cuda")
     param_names = ("impl",)

@@ -159,6 +159,6 @@ def ten_classes(n: int) -> Array:
 
 
 def softmax_sum(z: Array) -> tuple[Array, Array]:
-    """Returns the arrays `z_max` and `others` of shape (n,), as `numbanet.equations.activations.softmax_sum` computes them."""
+    """Returns two arrays (n,) for softmax: each sample's largest z, and the sum of e^(z - largest z) over the other neurons."""
     z_max = z.max(axis=1)
     return z_max, np.exp(z - z_max[:, None]).sum(axis=1) - 1

@@ -1,4 +1,4 @@
-"""The benchmark `scaling` notices processes that compute different results, and fits straight lines to its times correctly."""
+"""The benchmark `scaling` notices a process that computes wrong sums, and finds the straight line that fits measured times."""
 
 import argparse
 import json

@@ -251,7 +251,7 @@ def test_a_read_only_disk_serves(base, monkeypatch):
 
 
 class Foreign:
-    """An object that creates the folder `sign` when it is unpickled."""
+    """An object that creates a folder with the path `sign` when it is unpickled."""
 
     def __init__(self, sign):
         self.sign = sign
@@ -270,7 +270,7 @@ def trap(base):
 
 
 def test_the_trap_works(trap):
-    """Loading the trap (a harmful cache file) creates the folder `sign`, by which the tests below would notice the loading."""
+    """Loading the trap, a harmful cache file, creates the folder `sign`; the tests below check whether `sign` exists."""
     assert outcome() == "compiled" and trap[1].exists()
 
 
@@ -417,7 +417,7 @@ def test_an_unreadable_folder_is_passed_over(base, monkeypatch):
 
 @each("count, removed", [(folder.KEPT + 3, 3), (3, 0)])
 def test_folders_that_other_versions_used_long_ago_are_removed(count, removed, base):
-    """The test creates one folder for each age in days, a very old folder, and a folder that no version of numbanet created."""
+    """The test creates folders that are 0, 1, ... days old, one of 1000 days, and one that no version of numbanet created."""
     others = [base / "numbanet" / f"{days:016x}" for days in range(count)]
     ancient, notes = base / "numbanet" / ("f00d" * 4), base / "numbanet" / "notes"
     for days, place in [*enumerate(others), (1000, ancient), (1000, notes)]:

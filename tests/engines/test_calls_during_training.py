@@ -37,7 +37,7 @@ def predict_and_evaluate(engine, x, y):
 
 
 def train(engine, x, y):
-    """Trains an engine that is already in training on the same arrays, and then restores its parameters and moments."""
+    """While an engine trains on x and y, trains it again on x and y, and then restores its parameters and moments."""
     parameters, moments = np.array(engine.read()), [np.array(moment) for moment in engine.read_moments(1)]
     for _ in engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.5, RULE)):
         gradients(engine, x, y)
@@ -50,7 +50,7 @@ def train(engine, x, y):
 @each("dtype", DTYPES[:1] if _cuda.SIMULATED else DTYPES)
 @each("device, kernels", ENGINES)
 def test_calls_between_the_slices_of_an_epoch(device, kernels, dtype, call, monkeypatch):
-    """With SLICE_SECONDS = 0, an engine returns to Python after each block of samples, even in the middle of a batch."""
+    """With a time limit of 0 s, an engine returns to Python after each block of samples, even in the middle of a batch."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((6, 5, 3), ("tanh", "softmax"), "cce", dtype)

@@ -48,9 +48,9 @@ def assert_close(found, expected, top):
 
 
 def with_dtypes(combinations):
-    """Returns each combination of activations and losses with float32 and float64, but in the simulator with only one of them.
+    """Returns each combination of activations and losses with float32 and with float64; in the simulator, only with one dtype.
 
-    The simulator computes scalars in float64 for both dtypes, so one dtype suffices; the two dtypes alternate.
+    The simulator computes scalars in float64 for both dtypes, so one dtype per combination suffices; the two alternate.
     """
     order = [*ACTIVATIONS, *LOSSES]
     return [
@@ -176,7 +176,7 @@ def test_an_epoch_is_the_gradient_descent_of_its_batches(device, kernels, dtype,
 
 @each("device, kernels", ENGINES)
 def test_an_epoch_comes_in_slices(device, kernels, monkeypatch):
-    """With SLICE_SECONDS = 0, the engine returns to Python after each block of samples or each step."""
+    """With a time limit of 0 s, the engine returns to Python after each block of samples or each step."""
     for module in SLICED:
         monkeypatch.setattr(f"{module}.SLICE_SECONDS", 0.0)
     top = topology((2, 2), ("softmax",), "cce", np.dtype("float32"))

@@ -15,7 +15,7 @@ LOSSES = ("poisson", "mae", "huber", "huber(delta=0.75)", "log_cosh", "quantile"
 
 
 def layers(loss):
-    """Returns the activations of the network that is tested with a loss: one half of all activations, in varying order.
+    """Returns the layers' activations for a loss: every second element of ACTIVATIONS, in an order that depends on the loss.
 
     Networks with the same set of activations share their compiled loops. The network with the loss poisson ends with the
     activation exponential.

@@ -18,7 +18,7 @@ def mazur():
     """Returns the trace of the network and sample in Matt Mazur's "A Step by Step Backpropagation Example" (2015).
 
     In Mazur's example, the loss is 1/2 SSE, and the learning rate is 0.5. The traced network uses SSE, so its loss, error terms
-    and gradients are twice those in the example; with half of the learning rate, its updates equal those in the example.
+    and gradients are twice those in the example. If its learning rate is 0.25, its updates equal those in the example.
     """
     net = Network([2, 2, 2], ["sigmoid", "sigmoid"], "sse", dtype="float64", kernels="reference")
     net.set_parameters([([[0.15, 0.25], [0.2, 0.3]], [0.35, 0.35]), ([[0.4, 0.5], [0.45, 0.55]], [0.6, 0.6])])

@@ -50,7 +50,7 @@ def encoding(names, target, *, missing):
 
 
 def table_of(raw):
-    """Returns the columns as a `Table`, in the form in which numbanet reads them from a CSV file."""
+    """Returns the columns as a `Table`; arrays become `Numbers` and lists become `Strings`, as if read from a CSV file."""
     kept = {
         name: Numbers(np.asarray(v)) if isinstance(v, np.ndarray) else Strings([t or None for t in v])
         for name, v in raw.items()

@@ -111,7 +111,7 @@ def test_every_truncated_file_is_refused(path):
 
 
 def test_every_damaged_file_is_refused_or_harmless(path, net):
-    """The test flips one bit in each byte of the file in turn; only damage to bytes without effect may go unnoticed."""
+    """The test flips a bit in each byte of the file in turn; each time, loading fails or returns the same parameters."""
     whole = path.read_bytes()
     expected = numbers(net)
     noticed = 0

@@ -133,7 +133,7 @@ def arrays(kind):
 
 @pytest.fixture(scope="module")
 def report_of(tmp_path_factory):
-    """Returns a function from a kind of network, such as "bce", to its report (written once), the network and the targets."""
+    """Returns a function that takes a name, such as "bce", and returns the report's path, the network and the targets."""
     folder = tmp_path_factory.mktemp("reports")
 
     @functools.cache

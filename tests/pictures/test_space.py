@@ -1,4 +1,4 @@
-"""Long names and small figures: every text of every picture lies inside the figure and over no other text."""
+"""Even with long names or in small figures, no text of a picture lies outside the figure or over another text."""
 
 import inspect
 import warnings
@@ -80,7 +80,7 @@ LONG = {
 
 
 def is_drawing(name):
-    """Returns True if the picture `LONG[name]` is also in DRAWINGS; test_pictures.py checks its texts on a new figure."""
+    """Returns True if LONG[name] is a picture of the module drawings, whose texts test_pictures.py checks on a new figure."""
     return LONG[name] in DRAWINGS.values()
 
 
@@ -113,7 +113,7 @@ def test_long_texts_fit_in_a_part_of_a_figure(name):
 
 @each("name", {name.partition(",")[0]: name for name in LONG}.values())
 def test_a_subfigure_has_the_same_title_and_labels_as_a_figure_of_its_size(name):
-    """The picture on the SubFigure also takes its colours from the dark figure that contains the SubFigure."""
+    """The picture takes its colours from the dark figure that contains the SubFigure."""
     whole = pyplot.figure(figsize=(9, 2.4), layout="constrained", facecolor=style.DARK.paper)
     part = whole.subfigures(1, 3, width_ratios=[1, 2, 1])[2]
     ax, alone = LONG[name](part.subplots()), LONG[name](pyplot.subplots(figsize=(2.25, 2.4), layout="constrained")[1])

@@ -120,7 +120,7 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean(device, kernels, loss, sample
 
 
 def test_balanced_counts_what_is_trained_on_in_every_form(samples, weights, tmp_path):
-    """Balanced class weights are equal for arrays, files and data divided between processes, even if a part lacks a class."""
+    """Balanced class weights are equal for arrays, files and data of two processes, of which the first has only class 0."""
     x, y = samples
     y = np.sort(y)  # the first shard contains only class 0
     np.save(tmp_path / "x.npy", x)

@@ -96,7 +96,7 @@ class Layers:
         )
 
     def run(self, loop, *arguments, tiles, writes):
-        """Runs a loop on each third of the tiles; checks that only scratch memory and one matrix change.
+        """Runs a loop on each third of the tiles (blocks of a product); checks that only scratch memory and one matrix change.
 
         `writes` = (start, columns, rows) describes this matrix: its offset in memory, its number of columns, and the number of
         rows of its panels (column blocks).
@@ -158,7 +158,7 @@ def test_products_are_right_at_every_edge(dtype, shape):
 
 
 def test_block_sizes_fit_together():
-    """The functions `sample_rows` and `pack_transposed` assume that large blocks consist of whole small blocks."""
+    """`sample_rows` and `pack_transposed` assume that the sizes are multiples of a tile's rows or of a panel's columns."""
     assert MC % MR == GRADIENT_MC % MR == BLOCK_ROWS % MR == 0
     assert KC % panel_width(np.dtype("float32")) == KC % panel_width(np.dtype("float64")) == 0
     assert RANDOM_NUMBERS % panel_width(np.dtype("float32")) == 0
@@ -182,7 +182,7 @@ def test_elementwise_loops_give_the_bits_of_the_reference(kind, dtype):
 
 @each("kept", [(), (RELU,), (LEAKY_RELU,)])
 def test_an_activation_that_keeps_z_has_the_gradients_of_one_that_does_not(kept, monkeypatch):
-    """Hidden activations in `kept` compute derivatives from z, the others from a; one of the two hidden layers has dropout."""
+    """Hidden layers with an activation in `kept` compute derivatives from z, all others from a; the first has dropout."""
     monkeypatch.setattr(engine_topology, "KEEPS_Z", frozenset(kept))
     top = Topology((9, 40, 33, 3), ("relu", "leaky_relu", "softmax"), "cce", np.dtype("float32"), 0.25, (0.5, 0.0))
     engine, _ = engine_with_parameters(top, "cpu", "fast")

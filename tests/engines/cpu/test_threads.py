@@ -76,7 +76,7 @@ def test_helpers_compute_too():
 
 
 def test_helpers_predict_too():
-    """The helping thread copies half of the 400 samples to its own rows of the engine's memory, from row 204 (200, padded)."""
+    """The helping thread copies 200 of the 400 samples to its own rows of memory, from row 204 (200 rounded up)."""
     numbanet.set_num_threads(2)
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
     engine.turns = 2  # two threads, also on a machine with one core

@@ -442,7 +442,10 @@ def test_cooperative_training_keeps_its_budget(architecture, dtype):
 @each_dtype
 @each_architecture
 def test_blocks_that_meet_see_what_others_wrote(architecture, dtype):
-    """At a barrier, a block writes results before it increments a counter; each load of the counter empties the L1 cache."""
+    """At a barrier, a block must publish its results before it increments a counter, and then read no old values from L1.
+
+    MEMBAR publishes the results, and RED increments the counter. CCTL empties the L1 cache at each load (LDG) of the counter.
+    """
     code = fast_machine_code("train_cooperative", dtype, architecture)
     assert len(code.with_opcode(r"RED(G)?\.E\.ADD\.STRONG\.GPU")) == len(code.with_opcode(r"MEMBAR\.\w+\.GPU")) == 1
     assert len(code.with_opcode(r"LDG\.E\.STRONG\.GPU")) == len(code.with_opcode(r"CCTL\.IVALL")) > 0

@@ -1,4 +1,4 @@
-"""In the simulator, the threads of a block meet at barriers, and a missing barrier or a failing thread shows in every run."""
+"""In the simulator, threads wait at barriers, a missing barrier gives wrong results, and a failing thread ends its block."""
 
 import threading
 import time
