@@ -44,9 +44,10 @@ class Report:
     folder : Path
         The folder for the files. A folder that does not exist is created.
     facts : dict
-        Facts about the machine: the records of the stage "device", and the keys "commit" and "dry run".
+        Facts about the machine, which the stage "device" (the first part of the benchmark) has found, and the keys "commit" and
+        "dry run".
     end : dict
-        The outcome of the stage "device", as returned by `Stage.finish`.
+        How the stage "device" ended, as returned by `Stage.finish`.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any], end: dict[str, Any]):

@@ -16,7 +16,7 @@ COLUMNS = ("network", "numbanet, seconds", "test accuracy", "PyTorch, seconds", 
 
 
 def measure(settings: Settings) -> dict[str, Any]:
-    """Prints a table with the medians of the training times and test accuracies over the rounds, and returns all values.
+    """Trains several times; prints each library's median training time and test accuracy, and returns all values.
 
     numbanet and PyTorch start from the same parameters, and shuffle the samples in each epoch. If PyTorch or the data set is
     not installed, the function measures nothing, and prints and returns the reason.

@@ -263,9 +263,9 @@ def njit_merged(function: Callable) -> Any:
 
 
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
-    """Compiles formulas a second time, with `njit_merged`, for callers that are compiled functions.
+    """Compiles formulas again, so that compiled functions can call them without the cost of a call.
 
-    LLVM inlines the code of a formula compiled with `njit_merged` at every call. Compiling a formula with `njit_merged` is
+    The decorator `njit_merged` makes LLVM inline the code of the formula at every call. Compiling a formula with `njit_merged` is
     faster than with `njit`, because no wrapper for calls from Python is created.
     """
     if config.DISABLE_JIT:

@@ -1,4 +1,4 @@
-"""Draws the cheat sheet on three A4 pages: each formula of docs/sheet.md with its curve and the names of its functions."""
+"""Draws the cheat sheet on three A4 pages: each formula of docs/sheet.md, its curve, and the functions that compute it."""
 
 import itertools
 import os

@@ -285,7 +285,7 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
 
 
 class Square(NamedTuple):
-    """The device functions that process a thread's sums, which form a square of rows and columns.
+    """The device functions for one thread's part of a matrix product: a square of elements, each the sum of many terms.
 
     Parameters
     ----------
