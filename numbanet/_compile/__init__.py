@@ -265,8 +265,8 @@ def njit_merged(function: Callable) -> Any:
 def parts_of(*formulas: Any) -> tuple[Any, ...]:
     """Compiles formulas again, so that compiled functions can call them without the cost of a call.
 
-    The decorator `njit_merged` makes LLVM inline the code of the formula at every call. Compiling a formula with `njit_merged` is
-    faster than with `njit`, because no wrapper for calls from Python is created.
+    The decorator `njit_merged` makes LLVM inline the code of the formula at every call. It also compiles faster than `njit`,
+    because it creates no wrapper for calls from Python.
     """
     if config.DISABLE_JIT:
         return formulas

@@ -3,7 +3,6 @@
 `python -m tests.pictures.drawings` draws the reference images again. Look at each changed image before you commit it.
 """
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -95,10 +94,12 @@ def reference(name: str) -> Path:
 
 def rendered(figure: Figure) -> np.ndarray:
     """Returns the pixels of a small picture of a figure as an array (height, width, 3) of numbers from 0 to 1."""
-    written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=50, metadata={"Software": None})
-    written.seek(0)
-    return pyplot.imread(written)[..., :3]
+    dpi = figure.dpi
+    figure.set_dpi(50)
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3] / 255
+    figure.set_dpi(dpi)
+    return pixels
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import functools
 import math
 import re
-from itertools import combinations
 
 import mpmath
 import numpy as np
@@ -21,7 +20,7 @@ from matplotlib.contour import ContourSet  # noqa: E402
 from matplotlib.patches import Circle  # noqa: E402
 
 from numbanet import pictures, tables  # noqa: E402
-from numbanet.pictures import style  # noqa: E402
+from numbanet.pictures import boundary, style  # noqa: E402
 from tests.helpers.pages import ROOT  # noqa: E402
 from tests.pictures.drawings import (  # noqa: E402
     DIGITS,
@@ -50,15 +49,37 @@ def closed():
     pyplot.close("all")
 
 
+# The drawings whose SVG elements the tests inspect. Together, they contain each kind of line, area and text of each function.
+ON_PAGES = (
+    "learning_curves",
+    "many classes",
+    "surface",
+    "names",
+    "predicted_against_true",
+    "many predictions",
+    "residuals",
+    "importances",
+    "importance_image",
+    "sample_images",
+    "weight_images",
+    "network_diagram",
+    "neuron_diagram",
+    "one input",
+    "relu",
+)
+
+
 @functools.cache
 def picture_of(name):
-    """Returns the new Axes on which a drawing draws, its SVG element and, if it has a reference image, its pixels.
+    """Returns the new Axes on which a drawing draws, its SVG element and its pixels; an element and pixels only if tested.
 
     Several tests read the same Axes, and none of them changes the Axes.
     """
+    open_figure = pyplot.figure()
     ax = DRAWINGS[name](None)
+    assert ax.has_data() and ax.figure is not open_figure
     pixels = rendered(ax.figure) if name in REFERENCES else None
-    element = pictures.svg(lambda: ax, "picture", "a picture")
+    element = pictures.svg(lambda: ax, "picture", "a picture") if name in ON_PAGES else None
     ax.figure.draw_without_rendering()
     return ax, element, pixels
 
@@ -67,31 +88,13 @@ def drawing_of(name):
     return picture_of(name)[0]
 
 
-@functools.cache
-def dark_drawing_of(name):
-    """Returns Axes of a dark figure, on which a drawing draws, and other Axes, which pyplot would choose."""
-    _, (given, other) = pyplot.subplots(1, 2, figsize=(14, 7), facecolor=style.DARK.paper)
-    other.set_axis_off()
-    assert DRAWINGS[name](given) is given
-    return given, other
-
-
 def drawn_with(network, parameters):
     network.set_parameters(parameters)
     return network
 
 
-# Each function draws on the given Axes, or on new Axes.
 @each("name", DRAWINGS)
-def test_a_picture_is_drawn_on_the_axes_given_or_on_new_ones(name):
-    given, other = dark_drawing_of(name)
-    assert given.has_data() and not other.has_data()
-    new = drawing_of(name)
-    assert new.figure is not given.figure and new.has_data()
-
-
-@each("name", DRAWINGS)
-def test_no_text_lies_over_another_or_beyond_the_figure(name):
+def test_no_text_of_a_new_figure_lies_over_another_or_beyond_the_figure(name):
     check_texts(drawing_of(name).figure)
 
 
@@ -110,15 +113,12 @@ def drawn_texts(figure):
 
 def check_texts(figure):
     """Checks that no texts of a drawn figure overlap, and that no text extends beyond the figure."""
-    boxes = [(text.get_text(), text.get_tightbbox()) for text in drawn_texts(figure)]
-    page = figure.bbox.padded(1)
-    for text, box in boxes:
-        assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1, (
-            f"{text!r} leaves the figure"
-        )
-    for (text, box), (other, other_box) in combinations(boxes, 2):
-        over = min(box.x1, other_box.x1) - max(box.x0, other_box.x0), min(box.y1, other_box.y1) - max(box.y0, other_box.y0)
-        assert min(over) < 1.0, f"{text!r} lies over {other!r}"
+    drawn, page = drawn_texts(figure), figure.bbox.padded(1)
+    texts = np.array([text.get_text() for text in drawn])
+    low, high = np.array([text.get_tightbbox().get_points() for text in drawn]).transpose(1, 0, 2)
+    assert not texts[(low < page.min).any(axis=1) | (high > page.max).any(axis=1)].tolist(), "texts that leave the figure"
+    over = np.minimum(high[:, np.newaxis], high) - np.maximum(low[:, np.newaxis], low)
+    assert not texts[np.argwhere(np.triu(over.min(axis=2) >= 1, 1))].tolist(), "pairs of texts that lie over each other"
 
 
 @each("name", ["confusion_matrix", "names", "long names", "large numbers"])
@@ -131,7 +131,7 @@ def test_the_numbers_of_a_confusion_matrix_lie_inside_their_cells(name):
         assert left < box.x0 and box.x1 < right and bottom < box.y0 and box.y1 < top, text.get_text()
 
 
-@each("classes, side, kinds", [(3, 3, 2), (10, 4, 2), (10, 2.5, 1), (15, 3.8, 1), (30, 3, 0), (40, 3.4, 0)])
+@each("classes, side, kinds", [(10, 4, 2), (10, 2.5, 1), (15, 3.8, 1), (30, 3, 0)])
 def test_a_confusion_matrix_omits_letters_that_would_be_too_small(classes, side, kinds):
     """A small cell shows only the number of samples, and a tiny cell shows no letters."""
     y = np.random.default_rng(0).integers(0, classes, 20 * classes)
@@ -211,13 +211,20 @@ def test_a_legend_inside_the_axes_leaves_the_layout_of_the_caller_alone():
     assert inside.x0 <= legend.x0 and legend.x1 <= inside.x1 and inside.y0 <= legend.y0 and legend.y1 <= inside.y1
 
 
-@each("layout", [None, "constrained"])
 @each(
-    "classes, size, names",
-    [(20, (6.4, 4.8), None), (30, (6.4, 4.8), None), (20, (5.8, 4.6), "species number {}"), (30, (3, 2), None)],
+    "classes, size, names, layout",
+    [
+        (20, (6.4, 4.8), None, None),
+        (30, (6.4, 4.8), None, "constrained"),
+        (20, (5.8, 4.6), "species number {}", None),
+        (20, (5.8, 4.6), "species number {}", "constrained"),
+        (30, (3, 2), None, None),
+        (30, (3, 2), None, "constrained"),
+    ],
 )
-def test_a_long_legend_covers_neither_the_axes_nor_their_neighbours(classes, size, names, layout):
-    """A legend that cannot be longer ends with the number of names that it omits."""
+def test_a_long_legend_covers_neither_the_axes_nor_their_neighbours(classes, size, names, layout, monkeypatch):
+    """A legend that cannot be longer ends with the number of names that it omits. Coarse regions are drawn fast."""
+    monkeypatch.setattr(boundary, "GRID", 60)
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(2 * size[0], size[1]), layout=layout)
     right.set(xticks=[], yticks=[0, 1])
     x, named = RANDOM.normal(size=(2 * classes, 2)), names and [names.format(c) for c in range(classes)]
@@ -267,7 +274,7 @@ def blurred(picture):
     return picture[:height, :width].reshape(height // 5, 5, width // 5, 5, 3).mean(axis=(1, 3))
 
 
-@each("name", REFERENCES[::3])
+@each("name", REFERENCES[::6])
 def test_on_a_dark_figure_a_picture_has_light_text_on_dark(name):
     """The pixel in a corner of the picture must be dark, and the brightest pixels, those of the text, nearly white."""
     with pyplot.style.context("dark_background"):
@@ -275,20 +282,10 @@ def test_on_a_dark_figure_a_picture_has_light_text_on_dark(name):
     assert drawn[0, 0].max() < 0.15 and drawn.min(axis=2).max() > 0.7
 
 
-@each("name", DRAWINGS)
-def test_every_text_is_legible_on_a_dark_figure(name):
-    """The test leaves out the numbers in a confusion matrix, which are on coloured cells and not on the dark figure."""
-    ax, _ = dark_drawing_of(name)
-    counts = ax.texts if "class" in ax.get_xlabel() else []
-    for text in set(drawn_texts(ax.figure)) - set(counts):
-        assert np.mean(to_rgb(text.get_color())) > 0.4, text.get_text()
+COLOURED = {"many classes", "names", "weight_images"}  # the drawings with coloured pixels
 
 
-COLOURED = {"classes", "many classes", "strings", "yes or no", "samples alone", "confusion_matrix", "names", "long names"}
-COLOURED |= {"large numbers", "weight_images"}  # the drawings with coloured pixels
-
-
-@each("name", DRAWINGS)
+@each("name", ON_PAGES)
 def test_the_colours_of_a_picture_on_a_page_are_those_of_the_page(name):
     """A picture with coloured pixels keeps its white background; all other pictures take the colours of the page."""
     _, drawn, _ = picture_of(name)
@@ -297,7 +294,7 @@ def test_the_colours_of_a_picture_on_a_page_are_those_of_the_page(name):
         assert re.search(r'<path d="[^"]*"\s+style="fill: #ffffff', drawn) and "var(" not in drawn
     else:
         assert "var(--ink" in drawn
-        assert not literal or name in ("surface", "one sample")
+        assert not literal or name == "surface"
 
 
 @each("bias, expected", [(0.0, (255, 255, 255)), (-0.5, (128, 184, 216)), (1.0, (213, 94, 0))])
@@ -352,8 +349,7 @@ HISTORIES = {
 }
 
 
-@each("size", [(5.6, 3.6), (3.6, 2.8)])
-@each("name", HISTORIES)
+@each("name, size", [(name, (3.6, 2.8)) for name in HISTORIES] + [("curves that cross", (5.6, 3.6))])
 def test_the_name_of_the_best_epoch_lies_on_no_curve_and_on_no_other_text(name, size):
     figure, ax = pyplot.subplots(figsize=size, layout="constrained")
     pictures.learning_curves(HISTORIES[name], [*HISTORIES[name].history][-1].removeprefix("val_"), ax=ax)
@@ -476,7 +472,7 @@ def test_each_image_holds_the_weights_of_a_neuron():
 
 
 @each("layout", [None, "constrained"])
-@each("size", [(3, 2.4), (5, 4), (15, 4), (4, 9)])
+@each("size", [(3, 2.4), (15, 4), (4, 9)])
 def test_the_title_of_weight_images_is_not_over_the_colour_bar(size, layout):
     figure, ax = pyplot.subplots(figsize=size, layout=layout)
     pictures.weight_images(DIGITS, (8, 8), ax=ax)
@@ -484,11 +480,11 @@ def test_the_title_of_weight_images_is_not_over_the_colour_bar(size, layout):
     check_texts(figure)
     title, bar = ax._left_title.get_window_extent(), figure.axes[1].get_window_extent()
     assert bar.y1 <= title.y0 and bar.height <= ax.get_window_extent().height
-    assert (
-        pictures.weight_images(Network([4, 1], "tanh", "bce"), (2, 2))
-        .get_title("left")
-        .startswith("weights $w$ of the 1 neuron of")
-    )
+
+
+def test_the_title_of_weight_images_counts_the_neurons():
+    ax = pictures.weight_images(Network([4, 1], "tanh", "bce"), (2, 2))
+    assert ax.get_title("left").startswith("weights $w$ of the 1 neuron of")
 
 
 def test_every_image_has_a_frame():

@@ -37,7 +37,7 @@ MORE = "More activations and losses"
 
 def page_of(section):
     """Returns the number of the drawn page, counted from 0, that contains a section of docs/sheet.md."""
-    return 2 if section.title == MORE else int(section in SECTIONS[6:])
+    return 2 if section.title == MORE else int(section.title not in [first.title for first in SECTIONS[:6]])
 
 
 PAGE_OF = {row: page_of(section) for section in SECTIONS for row in section.rows}
@@ -61,8 +61,8 @@ def box_of(pages):
 
 @pytest.fixture(scope="module")
 def written(pages, tmp_path_factory):
-    """Returns, by name, the contents of the sheet's PDF and SVG files, which are written once for all tests."""
-    return contents(pages, tmp_path_factory.mktemp("sheet"), "pdf", "svg")
+    """Returns, by name, the contents of the sheet's SVG files, which are written once for all tests."""
+    return contents(pages, tmp_path_factory.mktemp("sheet"), "svg")
 
 
 def contents(drawn, folder, *formats):
@@ -72,12 +72,21 @@ def contents(drawn, folder, *formats):
     return {path.name: path.read_bytes() for path in paths}
 
 
+SHORT = re.sub(r"(\n\|-[-|]*\n.*)(?:\n\|.*)+", r"\1", rows.page())  # docs/sheet.md with only the first row of each table
+
+
 @pytest.fixture
 def few_rows(monkeypatch):
-    """Shortens each table of docs/sheet.md to its first row, so that the pages are drawn fast."""
-    text = re.sub(r"(\n\|-[-|]*\n.*)(?:\n\|.*)+", r"\1", rows.page())
-    monkeypatch.setattr(rows, "page", lambda: text)
-    return text
+    """Lets the sheet be drawn from SHORT, which is fast."""
+    monkeypatch.setattr(rows, "page", lambda: SHORT)
+
+
+@pytest.fixture(scope="module")
+def short_pages():
+    """Returns the three pages of the sheet with only the first row of each table, drawn once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "page", lambda: SHORT)
+        return [draw_sheet(number) for number in (1, 2, 3)]
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +269,7 @@ def test_dark_pages_have_light_text_on_a_dark_background(number, few_rows, pages
 def test_rows_that_do_not_fit_raise_an_error(few_rows, monkeypatch):
     new = r"| Momentum $v \leftarrow \mu v + \frac1n g$ | `descent.descend` | `descent.gradient_descent` | `descent.x` |" + "\n"
     for count in (1, 20):
-        text = few_rows.replace("\n## Weight decay", count * new + "\n## Weight decay")
+        text = SHORT.replace("\n## Weight decay", count * new + "\n## Weight decay")
         monkeypatch.setattr(rows, "page", lambda text=text: text)
         if count == 1:
             assert "Momentum" in [drawn.get_text() for drawn in draw_sheet(2).findobj(matplotlib.text.Text)]
@@ -492,16 +501,15 @@ def test_the_committed_pages_are_up_to_date(name, written):
     assert (PAGE.parent / name).stat().st_size < 350_000
 
 
-def test_every_format_is_written(written, few_rows, tmp_path):
+def test_every_format_is_written(written, short_pages, tmp_path):
     """Each page has its own SVG and PNG file; PDF and HTML files contain all pages.
 
-    To save time, the PNG and HTML files of the test contain only small pages.
+    To save time, the PNG, PDF and HTML files of the test contain only small pages.
     """
-    assert list(written) == ["sheet.pdf", *SVG_FILES]
-    drawn = draw_sheet(3)
-    small = contents([Figure(), Figure()], tmp_path, "png") | contents([drawn, drawn], tmp_path, "html")
+    assert list(written) == SVG_FILES
+    small = contents([Figure(), Figure()], tmp_path, "png", "pdf") | contents(2 * short_pages[2:], tmp_path, "html")
     starts = {"pdf": b"%PDF-", "svg": b"<?xml", "html": b"<!DOCTYPE html>", "png": b"\x89PNG"}
-    assert list(small) == ["sheet.png", "sheet-2.png", "sheet.html"]
+    assert list(small) == ["sheet.png", "sheet-2.png", "sheet.pdf", "sheet.html"]
     for name, content in (written | small).items():
         assert content.startswith(starts[name.rpartition(".")[2]])
     html = small["sheet.html"].decode()
@@ -509,18 +517,21 @@ def test_every_format_is_written(written, few_rows, tmp_path):
     assert_that_fonts_are_complete(html)
 
 
-def test_text_is_selectable_in_every_drawing(written):
-    """In PDF and SVG files, the names of functions and sections and the letters of formulas are text, not shapes."""
+def test_text_is_selectable_in_every_drawing(written, short_pages, few_rows, tmp_path):
+    """In PDF and SVG files, the names of functions and sections and the letters of formulas are text, not shapes.
+
+    To save time, the PDF file contains only the first row of each table.
+    """
     pypdf = pytest.importorskip("pypdf")
-    pdf = [" ".join(page.extract_text().split()) for page in pypdf.PdfReader(io.BytesIO(written["sheet.pdf"])).pages]
+    content = contents(short_pages, tmp_path, "pdf")["sheet.pdf"]
+    pdf = [" ".join(page.extract_text().split()) for page in pypdf.PdfReader(io.BytesIO(content)).pages]
     svg = [" ".join(words(written[name].decode())) for name in SVG_FILES]
-    for section in SECTIONS:
-        number = page_of(section)
-        formulas = [row for row in section.rows if isinstance(row, rows.Row)]
-        named = [name.partition(".")[2] for row in formulas for name in (row.scalar, row.loop) if name]
-        titles = [re.sub(r" \(.*\d{4}\)", "", row.title) for row in formulas]
-        for name in (section.title, *named, *titles):
-            assert name in pdf[number] and name in svg[number]
+    for sections, drawn in ((rows.sections(), pdf), (SECTIONS, svg)):
+        for number, section in ((page_of(section), section) for section in sections):
+            formulas = [row for row in section.rows if isinstance(row, rows.Row)]
+            named = [name.partition(".")[2] for row in formulas for name in (row.scalar, row.loop) if name]
+            titles = [re.sub(r" \(.*\d{4}\)", "", row.title) for row in formulas]
+            assert all(name in drawn[number] for name in (section.title, *named, *titles))
     assert "zj=∑iwijxi+bj" in svg[0].replace(" ", "") and "zj = ∑ i wijxi + bj" in pdf[0]
 
 
@@ -545,8 +556,8 @@ def assert_that_fonts_are_complete(content):
 OTHER_SETTINGS = {"font.size": 20, "lines.linewidth": 5, "axes.grid": True, "font.family": "serif", "figure.facecolor": "black"}
 
 
-def test_a_page_is_the_same_bytes_with_any_settings_of_the_reader(few_rows, tmp_path):
-    expected = contents([draw_sheet(3)], tmp_path, "svg")
+def test_a_page_is_the_same_bytes_with_any_settings_of_the_reader(short_pages, few_rows, tmp_path):
+    expected = contents(short_pages[2:], tmp_path, "svg")
     with matplotlib.rc_context(OTHER_SETTINGS):
         assert contents([draw_sheet(3)], tmp_path, "svg") == expected
 

@@ -1,5 +1,6 @@
 """Even with long names or in small figures, no text of a picture lies outside the figure or over another text."""
 
+import functools
 import inspect
 import warnings
 from itertools import pairwise
@@ -12,6 +13,7 @@ from tests.helpers.engines import each
 pytest.importorskip("matplotlib")
 
 from matplotlib import pyplot
+from matplotlib.colors import to_rgb
 
 from numbanet import pictures
 from numbanet.formulas import Activation
@@ -79,9 +81,7 @@ LONG = {
 }
 
 
-def is_drawing(name):
-    """Returns True if LONG[name] is a picture of the module drawings, whose texts test_pictures.py checks on a new figure."""
-    return LONG[name] in DRAWINGS.values()
+ONE_EACH = list({name.partition(",")[0]: name for name in LONG}.values())  # the name of one picture for each function
 
 
 def test_every_picture_has_long_texts():
@@ -90,33 +90,57 @@ def test_every_picture_has_long_texts():
     assert {name.partition(",")[0] for name in LONG} == drawing
 
 
-@each("name, size", [(name, size) for name in LONG for size in [None, (2, 1.5), (3, 2.2)] if size or not is_drawing(name)])
-def test_long_texts_fit(name, size):
+SMALL = (2, 1.5)  # the width and the height of a small figure, in inches
+
+
+@functools.cache
+def small_drawing_of(name):
+    return LONG[name](pyplot.subplots(figsize=SMALL, layout="constrained")[1])
+
+
+def new_drawing_of(name):
+    return LONG[name](None)
+
+
+# Another test checks the new figures of DRAWINGS.
+@each(
+    "name, draw",
+    [(name, small_drawing_of) for name in LONG]
+    + [(name, new_drawing_of) for name in ONE_EACH if LONG[name] not in DRAWINGS.values()],
+)
+def test_long_texts_fit(name, draw):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a warning says that there is no space for the Axes
-        ax = None if size is None else pyplot.subplots(figsize=size, layout="constrained")[1]
-        figure = LONG[name](ax).figure
+        figure = draw(name).figure
         figure.draw_without_rendering()
     check_texts(figure)
     assert max(ax.get_window_extent().width for ax in figure.axes) > 12
 
 
 @each("name", LONG)
-def test_long_texts_fit_in_a_part_of_a_figure(name):
-    figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.4), width_ratios=[1, 2, 1], layout="constrained")
-    for neighbour in axes[::2]:
+def test_on_given_axes_in_a_dark_figure_long_texts_fit_between_the_neighbours_and_are_light(name):
+    """The test leaves out the numbers in a confusion matrix, which are on coloured cells and not on the dark figure."""
+    options = {"width_ratios": [1, 2, 1], "layout": "constrained", "facecolor": style.DARK.paper}
+    figure, (left, given, right) = pyplot.subplots(1, 3, figsize=(6, 2.2), **options)
+    for neighbour in (left, right):
         neighbour.set(xticks=[0, 1], yticks=[0, 1])  # the numbers nearest to the picture
-    LONG[name](axes[1])
+        neighbour.set_xlabel("input", color="white")
+        neighbour.tick_params(labelcolor="white")
+    assert LONG[name](given) is given and given.has_data() and not left.has_data() and not right.has_data()
     figure.draw_without_rendering()
     check_texts(figure)
+    assert max(ax.get_window_extent().width for ax in figure.axes if ax not in (left, right)) > 12
+    counts = given.texts if name == "confusion_matrix" else []
+    for text in set(drawn_texts(figure)) - set(counts):
+        assert np.mean(to_rgb(text.get_color())) > 0.4, text.get_text()
 
 
-@each("name", {name.partition(",")[0]: name for name in LONG}.values())
+@each("name", ONE_EACH)
 def test_a_subfigure_has_the_same_title_and_labels_as_a_figure_of_its_size(name):
-    """The picture takes its colours from the dark figure that contains the SubFigure."""
-    whole = pyplot.figure(figsize=(9, 2.4), layout="constrained", facecolor=style.DARK.paper)
+    """The picture on the SubFigure also takes its colours from the dark figure that contains the SubFigure."""
+    whole = pyplot.figure(figsize=(4 * SMALL[0], SMALL[1]), layout="constrained", facecolor=style.DARK.paper)
     part = whole.subfigures(1, 3, width_ratios=[1, 2, 1])[2]
-    ax, alone = LONG[name](part.subplots()), LONG[name](pyplot.subplots(figsize=(2.25, 2.4), layout="constrained")[1])
+    ax, alone = LONG[name](part.subplots()), small_drawing_of(name)
     assert ax.figure is part and style.theme(ax).ink == style.DARK.ink
     found, expected = ((each.get_title("left"), each.get_xlabel(), each.get_ylabel()) for each in (ax, alone))
     assert found == expected
