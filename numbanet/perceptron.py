@@ -177,6 +177,8 @@ class MultilayerPerceptron:
         y_hat = None if out is None else inputs.output(out, samples.shape[0], model.topology, model.device)
         uploaded = engine.upload(samples)
         y_hat = inputs.searched(lambda: engine.predict(uploaded, y_hat, logits=logits), samples, x)
+        if isinstance(y_hat, np.ndarray):  # one value, because a search of all values would slow down predictions of one sample
+            model.warn_if_lost("the first output", y_hat.item(0))
         return y_hat if out is None else out
 
     @checks.none_is_default
@@ -222,6 +224,7 @@ class MultilayerPerceptron:
         data = self._checked(x, y, not engine.finds_not_finite).weighted(sample_weight).to_evaluate().uploaded(engine)
         totals = inputs.searched(lambda: engine.evaluate(data.x, data.y, data.weights), data.x, x)
         values = loss_and_accuracy(totals._replace(samples=data.total_weight), self._model.topology)
+        self._model.warn_if_lost("the loss", values["loss"])
         if functions:
             values |= measure(functions, data.counted(inputs.on_host(data.y)), data.counted(engine.predict(data.x)))
         return values
@@ -303,6 +306,8 @@ class MultilayerPerceptron:
         ------
         ValueError
             The name has the ending of another format, such as .pt, .h5, .json or .onnx.
+        FloatingPointError
+            A parameter is infinite or NaN; an existing file is unchanged.
         TypeError
             `path` is neither a path nor a binary file object.
         OSError
@@ -329,6 +334,8 @@ class MultilayerPerceptron:
         ------
         ValueError
             The path does not end in .onnx, or the network exceeds the 2 GiB limit of ONNX files.
+        FloatingPointError
+            A parameter is infinite or NaN; an existing file is unchanged.
         OSError
             The file cannot be written.
         ModuleNotFoundError
@@ -340,6 +347,7 @@ class MultilayerPerceptron:
         return self._model.checked(x, y, search=search)
 
     def _batch_loss(self, total: float, n: int) -> float:
+        self._model.warn_if_lost("the loss", total)
         return total if self._model.topology.loss == "sse" else total / n
 
 

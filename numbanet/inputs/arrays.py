@@ -318,6 +318,17 @@ def output(out: Any, n: int, topology: Topology, device: str) -> Any:
     return array
 
 
+def first_wrong_parameter(flat: np.ndarray, topology: Topology) -> str | None:
+    """Returns text such as "w[0, 3] of layer 1 is nan" about the first parameter that is inf or nan; None if all are finite."""
+    if host_arrays.first_not_finite(flat) is None:
+        return None
+    for l, pair in enumerate(topology.views(flat), start=1):
+        for symbol, array in zip("wb", pair, strict=True):
+            if (place := host_arrays.first_not_finite(array)) is not None:
+                return f"{objects.cell(f'{symbol} of layer {l}', place)} is {array[place]}"
+    return None
+
+
 def parameters(pairs: Any, topology: Topology) -> np.ndarray:
     """Returns the pairs [(w, b), ...] of all layers as one flat parameter vector.
 

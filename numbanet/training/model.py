@@ -6,13 +6,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numbanet import inputs
+from numbanet import checks, inputs
 from numbanet.engines import make_engine
 from numbanet.engines.interface import Engine
 from numbanet.engines.topology import Topology
 from numbanet.inputs import Data, usable_device
 from numbanet.training.optimizers import GradientDescent, Optimizer
 from numbanet.training.portable import packed, unpacked
+
+# The end of messages about a network whose parameters are infinite or NaN: advice on what to do.
+RESTORE = "call set_parameters or Network.load to go back to earlier parameters, and train with a smaller learning rate"
 
 
 class Snapshot(NamedTuple):
@@ -103,6 +106,13 @@ class Model:
     def snapshot(self) -> Snapshot:
         """Returns copies of the parameters and moments in host memory."""
         return Snapshot(self.engine.read(), self.engine.read_moments(self.optimizer.moments), self.step)
+
+    def warn_if_lost(self, name: str, value: float) -> None:
+        """Warns if a result of the network, with the name `name`, is not finite because a parameter is infinite or NaN."""
+        if math.isfinite(value):
+            return
+        if wrong := inputs.first_wrong_parameter(self.engine.read(), self.topology):
+            checks.warn(f"{name} is {value}, because {wrong}: an earlier training step failed; {RESTORE}")
 
     def restore(self, snapshot: Snapshot) -> None:
         """Restores parameters, moments and the number of updates from a snapshot."""
