@@ -114,12 +114,12 @@ def fit(
 @contextlib.contextmanager
 def _columns_restored(model: Model) -> Iterator[None]:
     """Returns a context manager that restores the model's column names if an exception occurs before the first update."""
-    columns, step = model.columns, model.step
+    columns, step = (model.columns, model.target_columns), model.step
     try:
         yield
     except Exception:
         if model.step == step:
-            model.columns = columns
+            model.columns, model.target_columns = columns
         raise
 
 
@@ -151,10 +151,9 @@ def train_pass(
     if sample_weight is not None:
         data = data.weighted(sample_weight).as_given()
     size = min(batch_size or data.n, data.n)
-    columns = model.columns or inputs.names_of(x)
     model.use(optimizer)
     totals = inputs.searched(lambda: train_in_order(model, data, size, eta), data.x, x)
-    model.columns = columns
+    model.keep_columns(x, y)
     if not math.isfinite(totals.loss):
         _refuse_loss(model, totals.loss, eta)
     return loss_and_accuracy(totals, model.topology)  # the loss is 1/n times the sum of (weight * loss)

@@ -76,13 +76,18 @@ class MultilayerPerceptron:
 
     @property
     def columns(self) -> list[str] | None:
-        """The column names of the DataFrame on which the network was trained, as a tuple. `save` also saves the column names.
+        """The column names of the DataFrame x on which the network was trained. `save` also saves the column names.
 
-        `columns` is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
+        `columns` is None if the network was not trained on a DataFrame x, or if a column name is not a string. All methods with
         an argument x raise ValueError for a DataFrame with other column names than the training data, or with the columns in
-        another order. The columns of arrays have no names, and are not checked.
+        another order. The columns of arrays have no names, and are not checked. `target_columns` is the same for y.
         """
         return None if self._model.columns is None else list(self._model.columns)
+
+    @property
+    def target_columns(self) -> list[str] | None:
+        """The column names of the DataFrame y on which the network was trained, or None; see `columns`."""
+        return None if self._model.target_columns is None else list(self._model.target_columns)
 
     @property
     def table(self) -> Encoding | None:

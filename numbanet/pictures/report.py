@@ -98,6 +98,7 @@ def report(
         shape = shape or _shape_of_images(table, network)
         total = total or (table.whole or table).rows
         x, y = encoding.x(table, network.dtype, ignore=table.columns, unknown="ignore"), encoding.y(table)
+    network._model.refuse_other_columns(x, y)
     x, y = np.asarray(x), np.asarray(y)
     values, unit = figures(network, x, y, metrics), unit_of(encoding)
     found = predictions(network, x, y)
