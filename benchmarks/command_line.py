@@ -41,7 +41,7 @@ def make_parser(command: str, description: str | None) -> argparse.ArgumentParse
 def selected_rungs(names: list[str], **variant: str | None) -> "list[Rung]":
     """Returns the benchmark networks with the given names. Exits if a name is unknown.
 
-    In the returned networks, the fields named in `variant` have the values given in `variant`, unless a value is None.
+    Each keyword argument that is not None replaces the field of that name in the returned networks.
     """
     from benchmarks.rungs import RUNGS
 

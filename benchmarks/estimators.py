@@ -1,14 +1,13 @@
 """Compares the scores of numbanet's estimators with the scores of scikit-learn's estimators: `python -m benchmarks.estimators`.
 
-The script makes one comparison for each combination of a learning rate, a data set, raw or standardised inputs, and training
-with or without early stopping. For each of several seeds, the script trains both estimators with the same hyperparameters on
-the same samples, and scores them on the same test samples.
+The script prints one row for each combination of a learning rate, a data set, raw or standardised inputs, and training with or
+without early stopping. For each of several seeds, the script trains both estimators with the same hyperparameters on the same
+samples, and scores them on the same test samples.
 
-Each comparison is one row of the printed table. The column "errors" contains numbanet's mean score minus scikit-learn's,
-divided by the standard error of this difference over the seeds. The column "equal" counts the seeds for which numbanet and
-scikit-learn have equal scores. The last two columns count the diverged training runs, first numbanet's and then scikit-learn's.
-The script fails if, in any row, the column "errors" is less than `LIMIT`, or numbanet has more diverged training runs than
-scikit-learn.
+The column "errors" contains numbanet's mean score minus scikit-learn's, divided by the standard error of this difference over
+the seeds. The column "equal" counts the seeds for which numbanet and scikit-learn have equal scores. The last two columns count
+the diverged training runs, first numbanet's and then scikit-learn's. The script fails if, in any row, the column "errors" is
+less than `LIMIT`, or numbanet has more diverged training runs than scikit-learn.
 """
 
 import argparse
@@ -73,7 +72,7 @@ def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: i
 
 
 def main() -> None:
-    """Prints a row for every combination of learning rate, data set, raw or scaled inputs, with or without early stopping."""
+    """Prints the rows that the command line selects, and exits with an error if numbanet is worse in any row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="*", default=DATASETS)
     parser.add_argument("--seeds", type=int, default=20)

@@ -71,7 +71,7 @@ def read_only_data(rung: Rung, problem: Problem) -> tuple[NDArray[np.floating], 
 
 
 class Numbanet:
-    """numbanet as a contestant on the CPU, which trains with an engine, and predicts with `Network.predict`.
+    """numbanet as a contestant on the CPU: it trains with an engine, and predicts with `Network.predict`.
 
     `Network.fit` calls the same engine as this class. `Numbanet` does not call `Network.fit`, because `fit` would choose the
     order of the samples itself.
@@ -372,7 +372,7 @@ def installed(names: Iterable[str], rung: Rung, problem: Problem) -> dict[str, A
 def lead(medians: Mapping[str, float], names: Iterable[str] = tuple(PEERS)) -> float | None:
     """Returns the smallest median time of the libraries in `names`, divided by numbanet's median time.
 
-    Returns None if `medians` has no value for numbanet, or for none of the libraries in `names`.
+    Returns None if `medians` lacks numbanet, or contains none of the libraries in `names`.
     """
     figures = [value for name, value in medians.items() if name in names]
     return min(figures) / medians["numbanet"] if figures and "numbanet" in medians else None

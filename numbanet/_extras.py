@@ -1,4 +1,4 @@
-"""Imports optional packages when a function needs them. If a package is missing, the error message says what to install."""
+"""Imports optional packages when a function needs them."""
 
 import importlib
 import importlib.util

@@ -283,8 +283,8 @@ class Network(MultilayerPerceptron):
             "balanced_accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", or functions of the targets and the
             predictions, which are arrays of shape (n, n_out).
         early_stopping : int or EarlyStopping, optional
-            The number of epochs without improvement after which training stops. With `early_stopping`, the network has the
-            parameters of the best epoch after training, even if training ends for another reason.
+            The number of epochs without improvement after which training stops. After training with `early_stopping`, the
+            network has the parameters of the best epoch, even if training ends for another reason.
         callbacks : Callback or list of them
             Objects with methods such as `on_epoch_end`, which `fit` calls during training, as in Keras.
         checkpoint : path or Checkpoint, optional

@@ -168,8 +168,8 @@ class MultilayerPerceptron:
         An array_like may also be a DataFrame whose columns are numbers or booleans, a sparse matrix, or a tensor.
 
         A GPU array is an array of Numba, CuPy, PyTorch or another library that is stored on a GPU and supports
-        `__cuda_array_interface__` or DLPack. A network on the GPU uses a GPU array without copying it; the GPU array must be
-        contiguous in C order and have the network's dtype. If a GPU array names a CUDA stream, the call first waits for the
+        `__cuda_array_interface__` or DLPack. The GPU array must be contiguous in C order and have the network's dtype. A
+        network on the GPU uses a GPU array without copying it. If a GPU array names a CUDA stream, the call first waits for the
         work in this stream. The call returns only after the work in the GPU's default stream has finished. If x or `out` is on
         a GPU that the network does not use, the call raises ValueError. All methods with arguments x and y treat GPU arrays as
         `predict` does.

@@ -157,7 +157,7 @@ class Trace:
 
 
 def _lines(part: str | Block) -> Iterator[str]:
-    """Yields the lines of text of one part of the printed trace, a heading or an array."""
+    """Yields the lines of the printed trace for one of its parts: a heading or an array."""
     if isinstance(part, str):
         yield part
         return

@@ -37,7 +37,7 @@ def pytest_collection():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without a real GPU, selects only tests that use a device or are marked `simulator`: simulated kernels are slow."""
+    """If the GPU is simulated, selects only tests with the argument `device` or the mark `simulator`: the kernels are slow."""
     if _cuda.SIMULATED or SOFTWARE_GPU:
         kept = [item for item in items if "device" in item.fixturenames or item.get_closest_marker("simulator")]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])

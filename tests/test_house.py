@@ -262,7 +262,7 @@ class Function(NamedTuple):
 
     @property
     def is_public(self) -> bool:
-        """True if no part of the function's name inside its module begins with an underscore; `__init__` is public, too."""
+        """True if the function is not nested and no part of its name after the module's, except `__init__`, begins with `_`."""
         parts = self.name.removeprefix(module_name(self.path) + ".").split(".")
         return self.depth == 0 and not any(part.startswith("_") for part in parts if part != "__init__")
 

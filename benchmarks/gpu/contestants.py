@@ -94,7 +94,7 @@ class TorchGraph(Torch):
     def _captured(self):
         """Captures a training step as a CUDA graph, and returns a function that replays the graph.
 
-        PyTorch requires that some steps run on another CUDA stream before a step is captured.
+        PyTorch requires that some steps run on a separate CUDA stream before the capture.
         """
         cuda = self.torch.cuda
         warm_up = cuda.Stream()
@@ -160,8 +160,7 @@ class Planned(peers.Cuda):
 def plans(rung: Rung) -> dict[str, Any]:
     """Returns a dict of the plans with which numbanet could train a benchmark network on this GPU.
 
-    The keys are the names of the ways to train, such as "products", except that the key of the plan that numbanet chooses is
-    "numbanet".
+    The key of a plan is its way to train, such as "products". The plan that numbanet chooses has the key "numbanet" instead.
     """
     from numbanet.engines.cuda import planning
     from numbanet.engines.cuda.limits import present_limits

@@ -148,10 +148,10 @@ def matching_tests(pattern: str) -> list[Path]:
 def oracle(task: Task, record: Record) -> None:
     """Compares the losses and parameter updates of numbanet with float64 results, for each benchmark network.
 
-    The stage compares the reference kernels, and each of the fast engine's ways to train, separately. Each comparison, or its
-    error, is recorded under a name such as "R3 reference". The first error ends the process, because the GPU may not work in
-    this process any more. After an error, the caller starts a new process, which skips the comparisons whose names are in
-    `task["done"]`.
+    The stage makes one comparison for the reference kernels, and one for each of the fast engine's ways to train. Each
+    comparison, or its error, is recorded under a name such as "R3 reference". The first error ends the process, because an
+    error can make the GPU unusable for the rest of the process. After an error, the caller starts a new process, which skips
+    the comparisons whose names are in `task["done"]`.
     """
     from benchmarks.gpu import cases, contestants, oracle
     from benchmarks.gpu.limits import in_words

@@ -185,7 +185,7 @@ class SoftmaxLogit(Equation):
 
 
 class InL1:
-    """Benchmark of the activation functions' loops on 2,048 numbers, which stay in the L1 cache, in nanoseconds per number."""
+    """Benchmark of the activation functions' loops, in nanoseconds per number, on 2,048 numbers that stay in the L1 cache."""
 
     families = (Sigmoid, Tanh, ReLU, LeakyReLU)
     params = (("reference", "numpy"), tuple(family.__name__ for family in families))

@@ -47,7 +47,7 @@ class Nesterov(Momentum):
 
 
 class Adam(Equation):
-    """Benchmark of Adam.
+    """Benchmark of Adam with the gradient g = dL/dw, and the bias corrections in eta_t and epsilon_t.
 
     m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, then w <- w - eta_t m / (sqrt(v) + epsilon_t).
     """

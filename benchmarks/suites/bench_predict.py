@@ -16,8 +16,7 @@ COUNT = 10_000
 class Predict:
     """Benchmark of the prediction of class probabilities with the networks R2 and R3, in every library that is compared.
 
-    NumPy is left out, because its results are the reference for the results of the other libraries. The reference loops predict
-    only with R2, the smaller network.
+    NumPy is left out, because its results are the reference for the results of the other libraries.
     """
 
     params = (tuple(name for name in CONTESTANTS if name != "NumPy"), ("R2", "R3"))

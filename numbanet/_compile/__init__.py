@@ -13,9 +13,8 @@ decorator       callers                      cached use it for
 
 An engine runs several consecutive training steps, called a slice, in one call to compiled code. `parts_of` compiles a formula
 of `numbanet.equations` a second time, with the decorator `njit_merged`, so that LLVM inlines the formula. MERGED contains the
-compiler options of `njit_merged`, for calls that take options, such as calls of Numba's `overload` and `register_jitable`. The
-code of `njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls
-them.
+compiler options of `njit_merged`, which are also passed to `njit` and to Numba's `overload` and `register_jitable`. The code of
+`njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
 
 No other module of the package imports `numba.njit`.
 """
@@ -78,7 +77,7 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
 
 
 def _heard(compile: Callable) -> Callable:
-    """Returns a wrapper of Numba's method `compile`. The wrapper compiles faster, and Ctrl-C can interrupt it."""
+    """Returns a wrapper of Numba's method `compile` that is faster than `compile`, and that Ctrl-C can interrupt safely."""
 
     @functools.wraps(compile)
     def compile_(sig: Any) -> Any:
@@ -138,9 +137,10 @@ def recompiled(dispatcher: Any, function: Callable) -> Any:
 class _EngineLibrary(JITCodeLibrary):
     """The LLVM code of a function that an engine calls. The code is optimised in less time than in Numba's default library.
 
-    Numba's default library runs all passes over each function before it links the function's callees. After linking, it runs
-    two rounds of passes: a round that inlines the callees, so that reference counts can be removed, and a round that optimises
-    everything. The first round is unnecessary here, because the functions of the engines do not count references to arrays.
+    Numba's default library runs all passes over each function before it links the function's callees. After linking, Numba's
+    library runs two rounds of passes. The first round inlines the callees, so that reference counts can be removed; the second
+    round optimises everything. The first round is unnecessary here, because the functions of the engines do not count
+    references to arrays.
     """
 
     def _optimize_functions(self, ll_module):

@@ -57,7 +57,7 @@ _STAMP = _stamp(Path(__file__).parents[1])
 
 @functools.cache
 def cache_folder() -> Path | None:
-    """Returns the folder of the compile cache, which exists, or None if no folder can be used.
+    """Returns the folder of the compile cache, or None if no folder can be used.
 
     `cache_folder` tries a subfolder of NUMBA_CACHE_DIR, of XDG_CACHE_HOME, and of ~/.cache, in this order, and creates the
     subfolder if necessary. A subfolder that exists already must be readable, but need not be writable. If a path is relative,
@@ -115,7 +115,7 @@ def _make(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Removes the cache folders of other versions beside `folder`, except the KEPT folders that were used last.
+    """Removes the cache folders of other versions beside `folder`, except the most recently used ones (at most KEPT).
 
     Also removes a folder that no process has used for KEPT_SECONDS.
     """
@@ -150,8 +150,7 @@ def _is_foreign_parent(status: os.stat_result) -> bool:
     """Returns True if another user could replace the subfolders of a folder. `status` is the result of os.stat for the folder.
 
     In a folder with the sticky bit, such as /tmp, only the owner of a subfolder can replace the subfolder. The owner of / is
-    trusted like root, because in a container that an unprivileged user runs, the system's folders may have an owner other than
-    root.
+    trusted like root: in a container that an unprivileged user runs, the system's folders may have an owner other than root.
     """
     if status.st_uid in (0, os.geteuid(), os.stat("/").st_uid):
         return not status.st_mode & stat.S_ISVTX and _is_writable_by_others(status)

@@ -1,4 +1,4 @@
-"""Saves an eighth of the time of a compilation: work that Numba's compiler would repeat for every function."""
+"""Shortens compilations by an eighth: Numba's compiler does not repeat searches and inferences for every function."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _NUMBERS = types.Boolean, types.Integer, types.Float
 
 @contextlib.contextmanager
 def without_repetition() -> Iterator[None]:
-    """Returns a context manager for a compilation, within which Numba does not repeat two kinds of work.
+    """Returns a context manager within which Numba repeats neither searches for new functions nor inferences of result types.
 
     Numba searches its registries for new functions hundreds of times while it compiles an engine's function. Within the
     context, Numba searches the registries only if a function was registered since the last search. Numba also infers the
@@ -38,7 +38,7 @@ def without_repetition() -> Iterator[None]:
 
 
 def _if_registered(refresh: Callable[[], None]) -> Callable[[], None]:
-    """Returns a wrapper that calls `refresh`, unless no function was registered with Numba since the wrapper's last call."""
+    """Returns a wrapper that calls `refresh` at its first call, and later only after a function was registered with Numba."""
     found = None
 
     def refresh_if_registered() -> None:

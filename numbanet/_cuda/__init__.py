@@ -93,7 +93,7 @@ def configured(kernel: Any, grid: Any, block: Any, shared_bytes: int = 0) -> Any
 def wait(stream: Any = None) -> None:
     """Waits until the work in a CUDA stream has finished.
 
-    If `stream` is None, waits for CUDA's default stream, and thereby for the work in all blocking streams, but not for the work
+    If `stream` is None, waits for CUDA's default stream. This wait includes the work in all blocking streams, but not the work
     in non-blocking streams.
     """
     stream = cuda.default_stream() if stream is None else stream
@@ -104,8 +104,8 @@ def wait(stream: Any = None) -> None:
 def overload_on_gpu(function: Callable) -> Any:
     """Works like `numba.extending.overload`, but only for kernels.
 
-    In the simulator, kernels call the Python function `function`. If numba-cuda-mlir compiles the kernels, they call the
-    function of the same name in the module math (see the module `_cuda.mlir`).
+    In the simulator, kernels call the Python function `function`. Kernels that numba-cuda-mlir compiles call the function in
+    the module math with the same name as `function` (see the module `_cuda.mlir`).
     """
 
     def overload(implementation: Callable) -> Callable:
@@ -130,7 +130,7 @@ def device_function(function: Callable) -> Any:
 
 
 def recompiled(kernel: Any, function: Callable) -> Any:
-    """Compiles a function, which is made at run time, with the compiler options of a kernel or device function."""
+    """Compiles `function`, made at run time, with the compiler options of `kernel` (a kernel or device function)."""
     return cuda.jit(function) if SIMULATED else kernel.recompiled(function)
 
 

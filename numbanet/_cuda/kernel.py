@@ -8,13 +8,12 @@ from typing import Any
 class Kernel:
     """A CUDA kernel or device function, which at its first use is handed to the package that compiles it, such as numba-cuda.
 
-    Before the first use, the package need not be imported, and the globals of the function need not be defined.
+    Before the first use, that package need not be imported, and the globals of the function need not be defined.
 
     Parameters
     ----------
     compiler : callable
-        compiler(function, **options) hands a function to the package, and returns a dispatcher object, which compiles and
-        launches the function.
+        compiler(function, **options) returns a dispatcher object, which compiles and launches the function.
     function : callable
         The Python function.
     options : dict
@@ -36,8 +35,7 @@ class Kernel:
     def __getattr__(self, name: str) -> Any:
         """Returns an attribute of the dispatcher.
 
-        Other kernels can call this function, because Numba's compiler reads the function's Numba type from the attribute
-        `_numba_type_`.
+        When another kernel calls this object, Numba's compiler reads the object's Numba type from the attribute `_numba_type_`.
         """
         if name.startswith("__"):  # Python itself and tools look up such names, which must not start an import
             raise AttributeError(name)

@@ -1,9 +1,8 @@
 """Lets numba-cuda-mlir, the successor of numba-cuda, compile numbanet's kernels.
 
-numba-cuda-mlir does not use Numba. Therefore numba-cuda-mlir knows neither the functions that `numba.njit` has compiled, nor
-Numba's overloads. In the Python code of a kernel, `MlirCuda.jit` therefore replaces a function compiled by `njit` with a device
-function that has the same Python code, and replaces a function of `numbanet._elementary` with the function of the same name in
-the module math.
+numba-cuda-mlir does not use Numba, and knows neither the functions that `numba.njit` has compiled, nor Numba's overloads.
+`MlirCuda.jit` therefore replaces such functions in a kernel's code. A function compiled by `njit` becomes a device function
+with the same Python code. A function of `numbanet._elementary` becomes the function of the same name in the module math.
 
 The kernels for kernels="reference" are written in plain Python, and work with numba-cuda-mlir. The kernels for kernels="fast"
 do not work with numba-cuda-mlir: they use functions that generate LLVM code with llvmlite (`engines/cuda/memory/device.py`),

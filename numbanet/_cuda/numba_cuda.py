@@ -24,8 +24,8 @@ def is_of_nvidia() -> bool:
 class NumbaCuda:
     """A replacement for the module `numba.cuda`, which is imported when a name other than `jit` is first used.
 
-    Importing `numba.cuda` takes a tenth of the time from the start of a process to the first trained epoch, and a process that
-    computes on the CPU does not need `numba.cuda`.
+    A process that computes on the CPU does not need `numba.cuda`, whose import takes a tenth of the time until the first epoch
+    is trained.
     """
 
     def __init__(self):
@@ -58,12 +58,12 @@ class NumbaCuda:
         return Kernel(lambda function, **options: self._module.jit(**options)(function), function, options)
 
     def overload(self, function: Callable, implementation: Callable) -> None:
-        """Overloads `function` in kernels, as the decorator `numba.extending.overload(function)` of `implementation` would."""
+        """Overloads `function` in kernels, like numba.extending.overload(function)(implementation)."""
         self._overloads.append((function, implementation))
 
 
 class SimulatedCuda:
-    """A replacement for `numba.cuda` in Numba's simulator: every module can use the names of kernels, such as `threadIdx`.
+    """A replacement for `numba.cuda` in Numba's simulator, with which every module can use names such as `threadIdx`.
 
     The simulator itself provides `threadIdx`, `syncthreads` and similar names only in the module that contains the running
     kernel.

@@ -28,7 +28,7 @@ def add_curves_option(parser: argparse._ActionsContainer) -> None:
 
 
 def check_pictures(options: argparse.Namespace, *inputs: str) -> None:
-    """Raises an error if the files of --report and --curves cannot be written, are input files, or need a missing package."""
+    """Raises an error if a file of --report or --curves cannot be written or is an input file, or if matplotlib is missing."""
     curves = getattr(options, "curves", None)
     if options.report is not None:
         from numbanet.pages import refuse_other_names

@@ -262,7 +262,7 @@ _together: MPICommunicator | None = None
 
 
 def end_all(report: Callable[[], None], status: int = 1) -> None:
-    """Calls `report`, which prints an error, and ends all processes, which would otherwise wait for this process.
+    """Calls `report` to print an error, and then ends all processes, because the others would wait for this process.
 
     If there is only one process, the function only calls `report`.
     """

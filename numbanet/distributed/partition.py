@@ -1,8 +1,8 @@
 """Divides the samples among several processes that train one network.
 
 All processes hold the same parameters. In each step, every process computes the gradients of its part of the batch. The
-gradients of all processes are added up, and every process performs the same update with the sum. The update is the same, except
-for rounding errors, as if a single process had trained on the whole batch.
+gradients of all processes are added up, and every process performs the same update with the sum. Except for rounding
+errors, this is the update of a single process that trains on the whole batch.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
 
 def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> Part:
-    """Returns the `Part` of process `rank` if every process has all samples.
+    """Returns the `Part` of process `rank`; every process has all samples.
 
     The part contains about 1/`size` of the samples of each batch.
     """
@@ -53,7 +53,7 @@ def part_of_whole(order: np.ndarray, batch_size: int, rank: int, size: int) -> P
 
 
 def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank: int) -> Part:
-    """Returns the `Part` of process `rank` if each process has its own samples.
+    """Returns the `Part` of process `rank`; each process has its own samples.
 
     counts[r] is the number of samples of process r. Each batch takes the same fraction of each process's samples, up to
     rounding.
@@ -67,7 +67,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
 
 
 class Exchange:
-    """Each process passes numbers or an array to the methods, which return the sums, or the joined arrays, of all processes.
+    """Adds up or joins the numbers or arrays that all processes pass to the same method.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Shared:
         yield Pass(source, part.order, batch_size, source.total_weight, self.exchange.batches(part))
 
     def part(self, data: Data) -> Data | None:
-        """Returns this process's share of the samples to evaluate, about as large as every other share; None if it is empty."""
+        """Returns this process's share of the samples to evaluate, or None if it has no share; all shares are about equal."""
         n, rank, size = data.n, self.communicator.rank, self.communicator.size
         rows = slice(n * rank // size, n * (rank + 1) // size)
         return data.rows(rows) if rows.start < rows.stop else None
@@ -171,7 +171,7 @@ class Shards:
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
         """Yields one `Pass` over all samples of `Data`, or one per batch if `source` is a function that yields batches.
 
-        Each batch joins the samples of all processes. If `source` is a function that yields fewer batches in one process than
+        Each batch consists of samples of all processes. If `source` is a function that yields fewer batches in one process than
         in others, this process contributes no samples to the later batches.
         """
         if isinstance(source, Data):

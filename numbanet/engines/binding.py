@@ -1,10 +1,10 @@
 """Puts formulas that users wrote into the loops and kernels of the engines.
 
 The loops of `numbanet.equations` call `phi`, `d_phi`, `loss_term` and `d_loss_term`, which select a formula by its kind (an
-integer constant). For a network with formulas of a user, this module compiles the loops and kernels again, so that they call
-replacements of these four functions, which also know the user's formulas. The Python code of the loops and kernels does not
-change. A loop or kernel that calls none of the functions `phi`, `d_phi`, `loss_term` and `d_loss_term`, directly or through
-other functions, is not compiled again.
+integer constant). For a network with a user's formulas, this module compiles the loops and kernels again. The new versions call
+replacements of these four functions; the replacements also compute the user's formulas. The Python code of the loops and
+kernels does not change. A loop or kernel that calls none of the functions `phi`, `d_phi`, `loss_term` and `d_loss_term`,
+directly or through other functions, is not compiled again.
 """
 
 import functools
@@ -23,7 +23,7 @@ MOST_LOOPS = 32 * MOST_BINDINGS  # number of compiled loops that are kept
 
 
 class Binding:
-    """Replaces functions that a network's loops and kernels call, so that they compute formulas that the user wrote.
+    """Makes a network's loops and kernels compute formulas that the user wrote.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Binding:
         self.lock = threading.RLock()
 
     def __call__(self, function: Any) -> Any:
-        """Returns a version of a loop or kernel that calls the replacements in `own`, directly and through other functions.
+        """Returns a version of a loop or kernel that, wherever it would call a key of the dict `own`, calls the value instead.
 
         If `function` calls none of the functions in `own`, the result is `function` itself.
         """
@@ -64,8 +64,7 @@ class Binding:
     def _value(self, value: Any) -> Any:
         """Returns the replacement for `value`, the value of a global or closure variable that a function reads.
 
-        If `value` is a function of the package, the replacement is a version of this function that uses the user's formulas;
-        otherwise, it is `value` itself.
+        A function of the package is replaced by a version that uses the user's formulas. Any other value is returned unchanged.
         """
         return self(value) if isinstance(_plain(value), types.FunctionType) and _is_of_the_package(_plain(value)) else value
 
@@ -118,7 +117,7 @@ def _binding(own_activations: tuple[Activation, ...], own_loss: Loss | None, out
 
 @functools.lru_cache(MOST_BINDINGS)
 def _of_activations(own: tuple[Activation, ...]) -> dict[Any, Any]:
-    """Returns a dict that maps the functions `phi` and `d_phi` to replacements that also know the user's activations."""
+    """Returns a dict that maps the functions `phi` and `d_phi` to replacements that also compute the user's activations."""
     phi, d_phi = activations.phi, activations.d_phi
     for kind, activation in enumerate(own, start=OWN_ACTIVATION):
         phi, d_phi = _phi_with(phi, kind, activation.phi), _d_phi_with(d_phi, kind, activation.d_phi)
@@ -127,7 +126,7 @@ def _of_activations(own: tuple[Activation, ...]) -> dict[Any, Any]:
 
 @functools.lru_cache(MOST_BINDINGS)
 def _of_loss(own: Loss, by: int) -> dict[Any, Any]:
-    """Returns a dict that maps the functions `loss_term` and `d_loss_term` to replacements that also know the user's loss."""
+    """Returns a dict that maps `loss_term` and `d_loss_term` to replacements that also compute the user's loss."""
     return {
         losses.loss_term: _loss_term_with(losses.loss_term, own.loss, by),
         losses.d_loss_term: _loss_term_with(losses.d_loss_term, own.d_loss, by),
@@ -140,7 +139,7 @@ def _compiled(function: Any) -> Any:
 
 
 def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
-    """Returns a function that computes `own_phi` for the kind `own_kind`, and calls `phi` for all other kinds."""
+    """Returns a function that computes `own_phi` if its argument `kind` is `own_kind`, and calls `phi` otherwise."""
 
     def phi_(kind, epsilon, z):
         if kind == own_kind:
@@ -151,7 +150,7 @@ def _phi_with(phi: Any, own_kind: int, own_phi: Any) -> Any:
 
 
 def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
-    """Returns a function that computes `own_d_phi` for the kind `own_kind`, and calls `d_phi` for all other kinds."""
+    """Returns a function that computes `own_d_phi` if its argument `kind` is `own_kind`, and calls `d_phi` otherwise."""
 
     def d_phi_(kind, epsilon, z, a):
         if kind == own_kind:
@@ -162,9 +161,9 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
 
 
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
-    """Returns a function that computes own_term / (n * by) for the kind OWN_LOSS, and calls `loss_term` for all other kinds.
+    """Returns a function that computes own_term / (n * by) if its argument `kind` is OWN_LOSS, and calls `loss_term` otherwise.
 
-    n, an argument of the returned function, is the number of samples. `by` is the number of outputs if the loss has
+    n, an argument of the returned function, is the number of samples. `by` is the number of outputs if the user's `Loss` has
     per="output", and otherwise 1.
     """
 

@@ -136,7 +136,7 @@ def epoch_of(
     rule : Rule
         The update rule, which is the same for all steps.
     first_step : int
-        The number t of the epoch's first step. The steps of a training run are counted from t = 1. Adam's bias correction
+        The number t of the epoch's first step, counted from 1 over all steps of the training run. Adam's bias correction
         depends on t.
     weights : (N,), optional
         The sample weight of each row of x. If `weights` is None, all samples have the weight 1.
@@ -186,7 +186,7 @@ def rates_of(n: NDArray[np.number], eta: float | NDArray[np.float64], rule: Rule
     rule : Rule
         The update rule. The constants of the rule determine eta_t and epsilon_t.
     first_step : int
-        The number t of the first step. The steps of a training run are counted from t = 1.
+        The number t of the first step, counted from 1 over all steps of the training run.
 
     Returns
     -------

@@ -27,8 +27,8 @@ class Pace:
     def took(self, samples: int, seconds: float) -> None:
         """Adapts the number of samples in the next slice, so that the next slice takes about SLICE_SECONDS.
 
-        `samples` is the number of samples in the last slice, and `seconds` is the time that the last slice took. The new number
-        of samples is between 0.1 and 8 times the old number.
+        `samples` is the number of samples in the last slice, and `seconds` is the time that the last slice took. The next
+        slice has between 0.1 and 8 times the samples of the last slice.
         """
         factor = SLICE_SECONDS * samples / max(seconds, 1e-9) / self.samples
         self.samples = max(1, int(self.samples * min(max(factor, 0.1), 8.0)))
@@ -149,7 +149,7 @@ class Engine(Protocol):
 
         Yields the totals (`Totals`) since the start of the epoch, several times during the epoch and once at its end. The
         number of yields depends on the speed of the machine; the totals at the end of the epoch and the parameters do not. If
-        several processes share the batches, the engine yields after each step, and the totals at the end of the epoch count
+        several processes share the batches, the engine yields after each step. The totals at the end of the epoch then count
         only the samples of this process.
 
         If an exception interrupts training, the engine may yield once more before it raises the exception. The last totals

@@ -152,7 +152,7 @@ class Moments:
         self.arrays: list[Any] = []
 
     def first(self, count: int) -> list[Any]:
-        """Returns the first `count` moments as arrays on the device. A moment keeps its array from call to call."""
+        """Returns the first `count` moments as arrays on the device. Later calls return the same array for a moment."""
         while len(self.arrays) < count:
             self.arrays.append(self.loops.upload(np.zeros(self.count, self.dtype)))
         return self.arrays[:count]

@@ -300,7 +300,7 @@ class ReferenceEngine:
     def _descend(self, rule: Rule, *rates: float) -> None:
         """Updates all parameters once by the update rule `rule`, from the gradients in `self.gradients`.
 
-        `rates` is the tuple of the learning rate eta of the step, and Adam's bias-corrected eta_t and epsilon_t.
+        `rates` holds the step's learning rate eta, and Adam's bias-corrected eta_t and epsilon_t.
         """
         number, run = self.topology.dtype.type, self.loops.run
         if rule.clip_norm < np.inf:

@@ -55,9 +55,8 @@ class Rule(NamedTuple):
         The largest allowed norm of the vector of all gradients. A vector with a larger norm is scaled down to the norm
         `clip_norm`.
     corrects_epsilon : bool
-        Whether epsilon_t of the rules ADAM and ADAMW in step t is epsilon * sqrt(1 - beta_2^t), so that epsilon is added to the
-        square root of v_hat = v / (1 - beta_2^t). If `corrects_epsilon` is False, epsilon_t is epsilon, which is added to
-        sqrt(v).
+        Whether the rules ADAM and ADAMW add epsilon to sqrt(v_hat), with v_hat = v / (1 - beta_2^t) in step t, instead of to
+        sqrt(v). If True, epsilon_t is epsilon * sqrt(1 - beta_2^t); if False, epsilon_t is epsilon.
     decay_batch : int
         If `decay_batch` is 0, `weight_decay` is the weight-decay factor of all batches. If `decay_batch` is not 0, the
         weight-decay factor of a batch of n samples is weight_decay * decay_batch / n.

@@ -35,7 +35,7 @@ OWN_ACTIVATION, OWN_LOSS = len(ACTIVATIONS), len(LOSSES)
 class Topology:
     """The layer sizes, the activation functions and the loss of a network.
 
-    `Topology` does not check its values, because the functions of `numbanet.inputs` check them before.
+    `Topology` does not check its values: the functions of `numbanet.inputs` have already checked them.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ class Topology:
         For each layer except the last, the probability in [0, 1) that a neuron drops out during training. An empty tuple means
         no dropout.
     formulas : tuple of Activation and Loss
-        The activation functions and the loss that are not on the project's cheat sheet (docs/sheet.md), each once: the formulas
-        of the user, and the formulas of `numbanet.equations.beyond`.
+        The activation functions and the loss that are not on the project's cheat sheet (docs/sheet.md), without repetition:
+        formulas that the user wrote, and formulas of `numbanet.equations.beyond`.
     """
 
     sizes: tuple[int, ...]
@@ -79,7 +79,7 @@ class Topology:
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
-        """The integer constant of each layer's activation function, such as RELU, which the loops take as an argument."""
+        """For each layer, the integer constant of its activation function, such as RELU."""
         own = {activation.name: kind for kind, activation in enumerate(self.own_activations, start=OWN_ACTIVATION)}
         return tuple((ACTIVATIONS | own)[name] for name in self.activations)
 
@@ -91,7 +91,7 @@ class Topology:
 
     @cached_property
     def loss_kind(self) -> int:
-        """The integer constant, such as MSE, that stands for the loss in calls of the loops."""
+        """The integer constant of the loss, such as MSE."""
         return OWN_LOSS if self.own_loss else LOSSES[self.loss]
 
     @cached_property

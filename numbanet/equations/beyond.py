@@ -1,8 +1,8 @@
 """Activation functions and losses that are not on the cheat sheet, each followed by its derivative.
 
-The loops of the modules `activations` and `losses` compute the formulas of this module, too: for a network that uses one of the
-formulas, the engines put the formula into these loops (see `numbanet.engines.binding`). The loss of a batch of n samples is 1/n
-times the sum of the loss terms of all samples and outputs, as for MSE.
+If a network uses a formula of this module, the engines put the formula into the loops of the modules `activations` and `losses`
+(see `numbanet.engines.binding`). The loss of a batch of n samples is 1/n times the sum of the loss terms of all samples and
+outputs, as for MSE.
 """
 
 import math

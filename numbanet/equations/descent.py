@@ -21,7 +21,7 @@ def descend(eta, gradient, parameter):
 def gradient_descent(eta, gradients, parameters):
     """Updates w <- w - eta dL/dw and b <- b - eta dL/db, for every parameter p.
 
-    Reads gradients (p,). Updates parameters (p,), which is the vector of all w and b. Twin: gradient_descent_cuda.
+    Reads gradients (p,). Updates parameters (p,). Twin: gradient_descent_cuda.
     """
     for p in range(parameters.shape[0]):
         parameters[p] = descend(eta, gradients[p], parameters[p])
@@ -116,7 +116,7 @@ def adam_gradient(epsilon_t, m, v):
 def adam(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
     """Updates m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
 
-    g is dL/dw. The loop evaluates the equations for m, v and w for every parameter p.
+    g is dL/dw. The loop updates each parameter p, a weight or a bias, with its own m and v.
     Reads gradients (p,). Updates m, v and parameters, each (p,). Twin: adam_cuda.
     """
     for p in range(parameters.shape[0]):

@@ -99,7 +99,7 @@ def cce(n, y, z, z_max, log_sum):
 
 @njit
 def d_cce(n, y, a):
-    """Returns dL/dz_j = 1/n (a_j - y_j), for CCE with softmax if sum_i y_i = 1, and for BCE with sigmoid."""
+    """Returns dL/dz_j = 1/n (a_j - y_j), for BCE with sigmoid, and for CCE with softmax if sum_i y_i = 1."""
     return (a - y) / type(y)(n)
 
 

@@ -50,8 +50,8 @@ def metrics_in_units(metrics: Iterable[str | Metric], encoding: Encoding | None)
 def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterable[str | Metric] = ()) -> dict[str, float]:
     """Returns the values to show, by name: the loss, the given metrics and, for classification, the accuracy.
 
-    For a regression target of a table, r2, rmse and mae replace the loss, because the loss refers to the standardised target,
-    whereas rmse and mae are in the units of the target column.
+    For a regression target of a table, r2, rmse and mae replace the loss. The loss refers to the standardised target; rmse and
+    mae are in the units of the target column.
     """
     if network.table is None or not isinstance(network.table.target, Quantity):
         return network.evaluate(x, y, metrics=list(metrics))

@@ -34,7 +34,7 @@ class Importances(NamedTuple):
     interrupted : bool
         Whether Ctrl-C ended the measurement.
     columns : list of str
-        All columns of the network. `names` lists fewer columns if Ctrl-C or the time limit ended the measurement.
+        All columns of the network.
     """
 
     names: list[str]

@@ -12,7 +12,7 @@ READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.forma
 
 
 def read_array(file: IO[bytes]) -> NDArray[Any]:
-    """Reads an open NPY file to its end, and returns the array in the file, which is read-only.
+    """Reads an open NPY file to its end, and returns its content as a read-only array.
 
     Raises
     ------

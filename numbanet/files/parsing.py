@@ -39,8 +39,8 @@ def reading(source: Location, complaint: str = "cannot read {}: {}") -> Iterator
     Raises
     ------
     ValueError
-        The parser raised an exception. If the exception is a `NeedsMoreError` (an argument is missing), the message of the
-        ValueError is the name of the file and the message of the exception, without `complaint`.
+        The parser raised an exception. For a `NeedsMoreError` (an argument is missing), the message of the ValueError does not
+        contain `complaint`, but only the name of the file and the parser's message.
     OSError
         The file cannot be opened.
     ModuleNotFoundError

@@ -26,8 +26,8 @@ MOST_LINKS = 40  # the number of symbolic links that Linux follows in a path
 def replacing(target: Location) -> Iterator[BinaryIO]:
     """Opens a binary file. If the `with` block ends without an exception, the content of the file replaces that of `target`.
 
-    The content is first written to a hidden temporary file in the folder of the target. When the content is complete and on the
-    disk, the temporary file replaces the target. If writing fails or the process is killed, the target keeps its old content.
+    The content is first written to a hidden temporary file in the folder of the target, and is on the disk before this file
+    replaces the target. If writing fails or the process is killed, the target keeps its old content.
     The temporary file of a killed process is deleted by the next call to `replacing` for a file in the same folder.
 
     Parameters
@@ -45,10 +45,10 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
 
     Notes
     -----
-    Some targets are written in place, after the content is complete in memory: file objects, devices, pipes, and open files
-    such as /dev/stdout. A file with several hard links is written in place, so that all links get the new content. An existing
-    file is also written in place if no new file can be created in its folder, for example if a container mounts the single
-    file, or if a new file cannot have the same owner.
+    File objects, devices, pipes, and open files such as /dev/stdout are written in place, after the content is complete in
+    memory. A file with several hard links is written in place, so that all links get the new content. An existing file is also
+    written in place if a new file cannot be created in its folder, replace it (for example, if a container mounts the single
+    file), or have its owner.
 
     If the disk becomes full or the machine stops while a regular file is written in place, the old content is lost.
     """
@@ -117,10 +117,11 @@ def _status(path: str | int, name: str) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _temporary(path: str, name: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Opens a temporary file in the folder of `path`, with the owner and permissions in `status`; deletes the file at exit.
+    """Opens a temporary file in the folder of `path`, with the owner and permissions in `status`.
 
-    `name` is the path as the user wrote it, for error messages. The temporary file stays locked while it is open, so that no
-    other process mistakes it for a file that a killed process left behind.
+    The end of the `with` block deletes the file, if it still exists. While the file is open, it is locked, so that no other
+    process mistakes it for a file that a killed process left behind. `name` is the path as the user wrote it, for error
+    messages.
     """
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):

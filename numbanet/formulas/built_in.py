@@ -1,4 +1,4 @@
-"""The formulas of `numbanet.equations.beyond` as `Activation` and `Loss` objects, like the formulas that users write."""
+"""The formulas beyond the cheat sheet, from `numbanet.equations.beyond`, as `Activation` and `Loss` objects."""
 
 import re
 from typing import Any
@@ -48,7 +48,7 @@ class WithParameter(Loss):
     """Base class of the built-in losses that have a parameter.
 
     The name of a loss with a parameter contains the value of the parameter, such as "huber(delta=2.0)", unless the parameter
-    has its default. Because the name contains the parameter, files and pickles need only the name of the loss.
+    has its default. Because the name contains the parameter, files need only the name of the loss.
 
     Parameters
     ----------
@@ -106,14 +106,14 @@ class Huber(WithParameter):
 class Quantile(WithParameter):
     """The quantile loss, also called pinball loss: q e for e = y - y_hat > 0, and (q - 1) e otherwise.
 
-    With the quantile loss, a network predicts, for given inputs, the number below which the fraction q of the targets lies. The
-    loss of a batch is the sum over samples and outputs, divided by the number of samples. The name "quantile" stands for
-    `Quantile()`, which predicts the median.
+    A network trained with this loss predicts the quantile q of the targets for the given inputs. The loss of a batch is the sum
+    over samples and outputs, divided by the number of samples. The name "quantile" stands for `Quantile()`, which predicts the
+    median.
 
     Parameters
     ----------
     q : float
-        The fraction of the targets below the prediction, in (0, 1).
+        The fraction of the targets that lie below the prediction; greater than 0, and less than 1.
 
     Raises
     ------

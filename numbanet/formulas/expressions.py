@@ -51,7 +51,7 @@ class Library(Protocol):
     compiled: dict[str, Any]
 
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
-        """Returns the name of a user's function in `compiled` and translated code; errors point to `node` in `caller`."""
+        """Returns a user function's name in translated code, its key in `compiled`; errors point to `node` in `caller`."""
         ...
 
 

@@ -58,12 +58,12 @@ class Formula:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Returns a function and its arguments, with which pickle makes the formula again; pickle stores functions by name."""
+        """Returns the function and the arguments with which pickle makes the formula again; pickle stores functions by name."""
         return self._pickled
 
 
 def of_user(kind: type[Formula], digest: str, *arguments: Any, **named: Any) -> dict[str, Any]:
-    """Returns the attributes of `Formula`, except `name`, for a user's formula kind(*arguments, **named)."""
+    """Returns the attributes, except `name`, of the formula that a user makes by the call kind(*arguments, **named)."""
     return {"digest": digest, "is_built_in": False, "_pickled": (_unpickled, (kind, digest, arguments, named))}
 
 

@@ -3,15 +3,15 @@
 A formula is a function of numbers: arithmetic, comparisons, `if`, assignments, and calls of functions of the module math, of
 abs, min and max, and of other formulas.
 
-- A constant such as 1 becomes type(z)(1), in which z is the formula's first parameter, because Numba would compute an operation
-  of a float32 and a bare 1 or 0.5 in float64.
+- A constant such as 1 becomes type(z)(1); z is the formula's first parameter. Otherwise, Numba would compute an operation of a
+  float32 and a constant such as 1 or 0.5 in float64.
 - A global variable, a variable of an enclosing function, or a parameter that is a constant (see `translated`) is replaced with
   the value that it has during the translation.
 - A function of the module math is replaced with a function of `numbanet.formulas.functions`.
 - Code that a formula cannot contain is refused, with an error that names the line and the reason. Because loops and recursion
   are refused, a formula ends after a known number of operations.
 
-The translation works on the syntax tree, which does not depend on the version of Python's bytecode.
+The translation works on the syntax tree, not on the bytecode, which changes from one version of Python to the next.
 """
 
 import ast

@@ -22,7 +22,7 @@ class Source(NamedTuple):
     file : str
         The name of the file, without its folder.
     first : int
-        The number of the line of the file in which the code of the function begins.
+        The line number in the file at which the code of `function` begins.
     """
 
     function: Any
@@ -57,7 +57,7 @@ def plain_function(name: str, function: Any) -> FunctionType:
     Raises
     ------
     TypeError
-        `function` is not a function: the message names the argument `name`.
+        `function` is not a function. The error message calls it `name`.
     ValueError
         `function` is a method or a lambda.
     """

@@ -1,7 +1,7 @@
 """Tries compiled formulas: their values must be finite, and derivatives must agree with central differences.
 
-The values of formulas are computed in float32 and in float64. Derivatives are compared in float64, and only at points near
-which the function has no kink: at a kink, the slopes to the left and to the right differ.
+The values of formulas are computed in float32 and in float64. Central differences are computed in float64, and used only at
+points near which the function has no kink: at a kink, the slopes to the left and to the right differ.
 """
 
 import re
@@ -74,7 +74,7 @@ NEAR = numbers_of_both_signs(0.00113, 31.7, 48)  # the points at which derivativ
 
 
 def check_finite(tried: Tried, dtype: Any, points: Iterable[Point]) -> None:
-    """Raises ValueError if the function is infinite or NaN at a point, unless its docstring contains the word "finite"."""
+    """Raises ValueError if `tried.function` is infinite or NaN at a point and its docstring does not state where."""
     if STATED.search(tried.doc):
         return
     for point in points:
@@ -109,8 +109,8 @@ def slopes(function: Callable, derivative: Tried, points: Iterable[Point], argum
 def check_slopes(derivative: Tried, found: Sequence[Slope], mistakes: Mapping[str, Callable[..., float]]) -> None:
     """Raises ValueError if the derivative is wrong; the message names a point, both numbers and the likely mistake.
 
-    `mistakes` maps a sentence about each known mistake to a function of the derivative's arguments. This function returns
-    the right derivative if the user made the mistake.
+    `mistakes` maps a sentence about each known mistake to a function of the arguments of `derivative`. If the user made the
+    mistake, the function returns the right derivative.
     """
     wrong = [slope for slope in found if not slope.agrees(slope.found)]
     if wrong:

@@ -65,11 +65,10 @@ def _named(
     kind: type[Activation | Loss],
     formulas: dict[str, Activation | Loss],
 ) -> str:
-    """Returns the name of `value`, which is the name of an activation or loss, or an `Activation` or `Loss` object.
+    """Returns the name of an activation or loss; `value` is this name, or an `Activation` or `Loss` object.
 
-    `known` contains the built-in activations or losses by name. An `Activation` or `Loss` object, which is `value` itself or
-    the entry of `known` for the name `value`, is added to `formulas` under the object's name. Raises ValueError if another
-    formula already has the name.
+    `known` contains the built-in activations or losses by name. If `value` or `known[value]` is an `Activation` or `Loss`
+    object, the object is added to `formulas` under its name. Raises ValueError if another formula already has this name.
     """
     if not isinstance(value, str | Formula):
         others = f", or an object of the class {kind.__name__}"

@@ -1,7 +1,7 @@
 """Checks arrays that users pass, and converts them to the form that the engines take.
 
-The functions convert host arrays to read-only arrays in C order with the network's dtype, so that the compiled loops see a
-single array type, and cannot write to memory that belongs to the caller. GPU arrays stay on the GPU, and are not converted.
+The functions convert host arrays to read-only arrays in C order with the network's dtype. The compiled loops therefore see a
+single array type, and cannot write to the caller's memory. GPU arrays stay on the GPU, and are not converted.
 """
 
 from collections.abc import Callable

@@ -130,7 +130,7 @@ class Data(NamedTuple):
         return self._replace(weights=weighting.with_classes(self.weights, self.y, class_weight, loss, add_up))
 
     def scaled(self, factor: float | None) -> "Data":
-        """Returns the samples with sample weights in the network's dtype, multiplied by `factor` if `factor` is given."""
+        """Returns the samples with their weights multiplied by `factor`, if given, and converted to the network's dtype."""
         return self._replace(weights=weighting.scaled(self.weights, self.n, factor, self.y.dtype))
 
     def as_given(self) -> "Data":
@@ -147,12 +147,12 @@ class Data(NamedTuple):
         return self._replace(weights=self.weights.astype(self.y.dtype))
 
     def to_evaluate(self) -> "Data":
-        """Returns the samples with the weights of `as_given`, with which an evaluation computes weighted means.
+        """Returns the samples with sample weights in the network's dtype, for an evaluation that computes weighted means.
 
         Raises
         ------
         ValueError
-            All sample weights are 0, or `as_given` raises ValueError for a sample weight.
+            All sample weights are 0, or a sample weight is so small or large that `as_given` raises ValueError.
         """
         if self.weights is not None:
             weighting.refuse_zeros(self.total_weight)

@@ -137,7 +137,7 @@ def real_array(name: str, frame: Any, remedy: str) -> np.ndarray:
 
 
 def _column(name: str, j: int, known: Sequence[Any], column: Any, remedy: str) -> np.ndarray:
-    """Returns column j of a DataFrame with the column names `known` as an array of real numbers of shape (rows,)."""
+    """Returns the column with index j and name known[j] of a DataFrame as an array of real numbers of shape (rows,)."""
     title = f"column {known[j]!r} of {name}"
     if isinstance(column, np.ndarray):
         return column

@@ -1,7 +1,6 @@
 """Recognises GPU arrays of CuPy, PyTorch, Numba and other libraries, views them without a copy, and checks them on the GPU.
 
-In each check, one GPU thread examines one value or one row. Only the index of the first invalid value (8 bytes) is copied to
-the host, never the array itself.
+Only the index of the first invalid value (8 bytes) is copied to the host, never the array itself.
 """
 
 import math
@@ -91,9 +90,9 @@ def gpu_of(address: int) -> int:
 
 
 def dlpack_interface(memory: Any) -> tuple[dict, object]:
-    """Returns a `__cuda_array_interface__` dict for a StridedMemoryView, and the view itself.
+    """Returns a `__cuda_array_interface__` dict for `memory`, a StridedMemoryView of cuda.core, and `memory` itself.
 
-    The strides of a StridedMemoryView count array elements, but the strides of a `__cuda_array_interface__` count bytes.
+    The strides of `memory` count array elements, but the strides in the dict count bytes.
     """
     strides = memory.strides and tuple(stride * memory.dtype.itemsize for stride in memory.strides)
     data = memory.ptr, memory.readonly
@@ -172,7 +171,7 @@ def _blocks(count: int) -> int:
 def _first(kernel: Any, count: int, *arguments: Any) -> int | None:
     """Runs a kernel that searches an array of `count` elements; returns the index that it finds, or None.
 
-    The kernel's last argument is an array of shape (1,), to which the kernel writes the index.
+    The kernel's last argument is an array of shape (1,), to which the kernel writes the index it finds.
     """
     first = cuda.to_device(np.full(1, count, np.int64))
     configured(kernel, _blocks(count), THREADS)(*arguments, first)
@@ -187,9 +186,9 @@ def _index(array: Any, k: int | None) -> tuple[int, ...] | None:
 
 @cuda.jit
 def find_not_finite(numbers, first):
-    """Finds the first value that is inf or nan, with one thread per value.
+    """Lowers first[0] to the index of the first value that is inf or nan, with one thread per value.
 
-    Reads `numbers` of shape (n,). Lowers first[0] to the smallest index of a value that is inf or nan.
+    Reads `numbers` of shape (n,).
     """
     k = cuda.grid(1)
     if k < numbers.shape[0] and not math.isfinite(numbers[k]):
@@ -198,9 +197,9 @@ def find_not_finite(numbers, first):
 
 @cuda.jit
 def find_improbable(numbers, first):
-    """Finds the first value that is nan or outside [0, 1], with one thread per value.
+    """Lowers first[0] to the index of the first value that is nan or outside [0, 1], with one thread per value.
 
-    Reads `numbers` of shape (n,). Lowers first[0] to the smallest index of a value that is nan or outside [0, 1].
+    Reads `numbers` of shape (n,).
     """
     k = cuda.grid(1)
     if k < numbers.shape[0]:
@@ -211,10 +210,10 @@ def find_improbable(numbers, first):
 
 @cuda.jit
 def find_wrong_sum(y, tolerance, first):
-    """Finds the first sample s with |sum_j y_sj - 1| > tolerance, with one thread per sample.
+    """Lowers first[0] to the index of the first sample s with |sum_j y_sj - 1| > tolerance, with one thread per sample.
 
-    Reads y of shape (n, n_out). Lowers first[0] to the index of the first sample with a wrong sum. Kahan's summation (1965,
-    doi:10.1145/363707.363723) keeps rounding errors from adding up over thousands of classes.
+    Reads y of shape (n, n_out). Kahan's summation (1965, doi:10.1145/363707.363723) keeps rounding errors from adding up over
+    thousands of classes.
     """
     s = cuda.grid(1)
     if s < y.shape[0]:
@@ -231,9 +230,9 @@ def find_wrong_sum(y, tolerance, first):
 
 @cuda.jit
 def find_unknown_label(labels, classes, first):
-    """Finds the first sample whose label is outside 0 to classes - 1, with one thread per sample.
+    """Lowers first[0] to the index of the first sample whose label is outside 0 to classes - 1, with one thread per sample.
 
-    Reads `labels` of shape (n,). Lowers first[0] to the smallest index of a sample whose label is outside 0 to classes - 1.
+    Reads `labels` of shape (n,).
     """
     s = cuda.grid(1)
     if s < labels.shape[0] and (labels[s] < 0 or labels[s] >= classes):
@@ -271,7 +270,10 @@ def find_classes(y, binary, classes):
 
 @cuda.jit
 def write_moves(y, amount, indifferent, moved):
-    """Computes moved_sj = amount * (indifferent - y_sj), with one thread per y_sj; y and moved have the shape (n, n_out)."""
+    """Computes moved_sj = amount * (indifferent - y_sj), with one thread per y_sj; see `smoothed`.
+
+    Reads y (n, n_out). Writes moved (n, n_out).
+    """
     k = cuda.grid(1)
     if k < y.shape[0] * y.shape[1]:
         s, j = k // y.shape[1], k % y.shape[1]
@@ -280,7 +282,7 @@ def write_moves(y, amount, indifferent, moved):
 
 @cuda.jit
 def add_targets(y, moved):
-    """Computes moved_sj <- y_sj + moved_sj, with one thread per y_sj. Reads y (n, n_out). Updates moved (n, n_out) in place."""
+    """Computes moved_sj <- y_sj + moved_sj, with one thread per y_sj; y and moved have the shape (n, n_out)."""
     k = cuda.grid(1)
     if k < y.shape[0] * y.shape[1]:
         s, j = k // y.shape[1], k % y.shape[1]

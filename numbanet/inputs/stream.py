@@ -1,4 +1,4 @@
-"""Iterates over the batches of each epoch; an iterable or a function yields the batches one by one."""
+"""Iterates over the batches that an iterable or a function yields, one epoch after the other."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,10 +21,10 @@ class Batches:
     source : iterable or callable
         An iterable of batches (x, y) or (x, y, sample_weight), or a function that returns an iterable of batches.
     epochs : int
-        Number of epochs. Training calls the `Batches` object once per epoch.
+        Number of epochs.
     check : callable
-        A function that checks one batch and returns it. The arguments of `check` are the x, the y and the sample_weight (or
-        None) of the batch and, for error messages, the text " of batch N" with the number N of the batch in its epoch.
+        The function check(x, y, sample_weight, place), which checks one batch and returns it. `sample_weight` may be None;
+        `place` is the text " of batch N" for error messages. The batches of each epoch are counted from N = 1.
     steps_per_epoch : int, optional
         Number of batches in each epoch.
 
@@ -66,8 +66,8 @@ class Batches:
     def skip(self, epochs: int) -> None:
         """Skips the batches of the first `epochs` epochs, already trained, so that training resumes with the next batch.
 
-        No batch is skipped if each epoch iterates over the source from its beginning, or if the source is an iterator: training
-        then resumes with the iterator's next batch.
+        Without steps_per_epoch, no batch is skipped, because each epoch iterates over the source from its beginning. If the
+        source is an iterator, no batch is skipped either: training resumes with the iterator's next batch.
         """
         if self.steps_per_epoch is not None and not self.one_shot:
             for _ in self._raw(epochs * self.steps_per_epoch):

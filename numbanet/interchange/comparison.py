@@ -22,8 +22,8 @@ def check_reproduces(
     net : Network
         The imported network.
     model : callable
-        A function that returns the model's outputs for inputs (n, n_in). The outputs may be the network's predictions, its
-        logits (z of the last layer) or, for a softmax, the logarithms of its predictions.
+        A function that returns the model's outputs for inputs (n, n_in). The model may return predictions, logits (z of the
+        last layer) or, for a softmax, logarithms of predictions.
     rtol : float
         The largest allowed difference between two outputs, relative to the largest absolute logit. The inputs are random
         numbers of several scales, and the largest logit is determined for each scale separately.
@@ -60,8 +60,8 @@ def _largest_gap(
 ) -> float:
     """Returns the largest difference between the outputs `y` and `expected`, divided by the tolerance.
 
-    For each scale of the random inputs, the tolerance is `rtol` times the largest absolute value of the logits. If
-    `is_bounded` is True, the tolerance is at least `rtol`.
+    For each scale of the random inputs, the tolerance is `rtol` times the largest absolute logit. If `is_bounded` is True
+    (`expected` contains predictions of sigmoid, tanh or softmax), the tolerance is at least `rtol`.
     """
     gaps = []
     for rows in np.split(np.arange(len(y)), len(SCALES)):

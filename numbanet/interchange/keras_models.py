@@ -137,7 +137,7 @@ def _check_model(result: Network, model: Any) -> None:
 
 
 def _weights_of_model(model: Any) -> Callable[[str], Any]:
-    """Returns a function that `_layers` calls as `weights_of`, for a Keras model."""
+    """Returns the argument `weights_of` of `_layers` for a Keras model."""
     layers = {layer.name: layer for layer in model.layers}
     return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
 
@@ -146,7 +146,7 @@ def _layers(config: Mapping[str, Any], weights_of: Callable[[str], Any], layers:
     """Appends the layers of a model configuration, including nested models, to the list `layers`, and returns the list.
 
     For the name of a Dense layer, `weights_of` returns the arrays [kernel, bias] of the layer. For the name of a nested model,
-    `weights_of` returns another such function, for the layers in the nested model.
+    it returns the `weights_of` for the layers of the nested model.
     """
     layers = [] if layers is None else layers
     before = None
@@ -214,7 +214,7 @@ def _check_chain(entry: Mapping[str, Any], name: str, before: str | None) -> Non
 
 
 def _named_activation(name: str, activation: Any) -> tuple[str, float | None]:
-    """Returns numbanet's name for an activation in a Keras configuration, and the slope of leaky_relu or None."""
+    """Returns numbanet's name for an activation in a Keras configuration, and its slope (None except for leaky_relu)."""
     if isinstance(activation, dict) and activation.get("class_name") in ACTIVATION_LAYERS:
         return _activation_layer(name, activation["class_name"], activation["config"])
     ours = known_activation(name, activation, ACTIVATIONS)
@@ -249,7 +249,7 @@ def _model_file(file: BinaryIO) -> list[Layer]:
 
 
 def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Callable[[str], Any]:
-    """Returns a function that `_layers` calls as `weights_of`, for a model configuration and the weights in a file.
+    """Returns the argument `weights_of` of `_layers` for a model configuration and the weights in a file.
 
     In a .weights.h5 file, the layers of each class are numbered separately: dense, dense_1, ..., sequential, sequential_1, ...
     """

@@ -54,7 +54,7 @@ def activate(layers: list[Layer], name: str, activation: str, epsilon: float | N
 
 
 def leaky_relu(slope: float) -> tuple[str, float | None]:
-    """Returns the name and epsilon of the activation for a leaky ReLU with this slope; if the slope is 0, the name is relu."""
+    """Returns the activation and `epsilon` for a leaky ReLU with this slope: ("leaky_relu", slope), or ("relu", None) for 0."""
     return ("leaky_relu", checks.positive("the slope of leaky_relu", slope)) if slope else ("relu", None)
 
 

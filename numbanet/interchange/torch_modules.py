@@ -77,9 +77,9 @@ def from_torch(
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
         Activations of the layers, as for `Network`. `activations` is required unless source is an nn.Sequential, which defines
-        its activations itself. If the last layer of the nn.Sequential has no activation (its outputs are logits), the network's
-        last layer gets the activation that fits the loss (cce: softmax, bce: sigmoid, poisson: exponential). If the loss is
-        cce, an nn.LogSoftmax at the end of the model becomes softmax. (In PyTorch, nn.NLLLoss computes cce from nn.LogSoftmax.)
+        its activations itself. If the last layer of the nn.Sequential has no activation, its outputs are logits; the network's
+        last layer then gets the activation that fits the loss (cce: softmax, bce: sigmoid, poisson: exponential). If the loss
+        is cce, an nn.LogSoftmax at the end of the model (as PyTorch's nn.NLLLoss requires) becomes softmax.
     layers : list of str, optional
         Names of the layers from the first to the last, such as ["fc1", "out"] for fc1.weight, fc1.bias, ... By default, layers
         whose names differ only in numbers are ordered by these numbers, and layers with other names keep the order of the state

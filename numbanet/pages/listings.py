@@ -15,7 +15,7 @@ class Listing(NamedTuple):
     """A stage of a training step: the rows of the cheat sheet that define the stage, and the functions that compute it.
 
     `rows` identifies each row of the cheat sheet by the names of its scalar function and its loop. `loop` is the name of the
-    loop that computes the stage. The HTML page highlights the lines of the loop that contain one of the strings `marks`.
+    loop that computes the stage. The HTML page highlights the lines of this loop that contain one of the strings `marks`.
     `scalars` are the names of the scalar functions that the loop calls.
     """
 
@@ -63,13 +63,13 @@ for _name, _scalar, _loop in (("bce", "bce_from_z", "bce_from_z_loss"), ("cce", 
 
 
 def stages_of(step: Step) -> dict[str, Any]:
-    """Returns the names of the stages that a step consists of; `STAGES` describes each stage.
+    """Returns the names, as in `STAGES`, of the stages of a training step.
 
     Returns
     -------
     dict
-        Maps "z", "term", "loss", "dw", "db" and "update" to the names of their stages, and "layers" to a list of dicts, one per
-        layer, which map "a", "dl_da" and "delta" to names of stages; the name for "dl_da" is None if the step computes the
+        The values of "z", "term", "loss", "dw", "db" and "update" are names of stages. "layers" is a list with one dict per
+        layer, in which the values of "a", "dl_da" and "delta" are names of stages; "dl_da" is None if the step computes the
         layer's delta without dL/da.
     """
     layers = [
@@ -113,8 +113,7 @@ def listing(stage: str) -> dict[str, Any]:
 def _by_names() -> dict[tuple[str, str], list[Row]]:
     """Returns a dict from (scalar function, loop), as names without their modules, to rows of the cheat sheet.
 
-    Two sections of the cheat sheet have a row for delta = 1/n (a - y); the dict contains only the row in the section about
-    backpropagation.
+    If rows of two sections have the same names, the dict contains only the rows of the later section.
     """
     found: dict[tuple[str, str], list[Row]] = {}
     for section in sections():

@@ -59,7 +59,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = 
 
 
 def shortened(name: str, most: int = MOST_LETTERS) -> str:
-    """Returns a name that has at most `most` letters, at least 2; an ellipsis stands for the middle of a longer name."""
+    """Shortens a name to at most `most` letters (`most` >= 2): an ellipsis replaces the middle of a longer name."""
     end = most - 1 - most // 2
     return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - end :]}"
 
@@ -108,7 +108,7 @@ def _matrix(part: Named) -> str:
 
 
 def _indices(length: int) -> list[int | None]:
-    """Returns the row or column indices to show; if any are omitted, one None before the last index stands for them."""
+    """Returns the row or column indices to show; if some are omitted, None replaces them, before the last index."""
     if length <= MOST:
         return list(range(length))
     return [*range(MOST - 2), None, length - 1]

@@ -60,7 +60,7 @@ class Step(NamedTuple):
 
     @property
     def has_short_error(self) -> bool:
-        """True if delta of the last layer is computed as 1/n (a - y), without the factors dL/da and da/dz."""
+        """True if the last layer's delta is computed as 1/n (a - y), from the activations a and targets y of n samples."""
         return self.loss_kind in (equations.BCE, equations.CCE)
 
 
@@ -76,7 +76,7 @@ def loss_terms(step: Step) -> tuple[Array, Array]:
 
 
 def _losses(step: Step, y: Array, parts: int) -> Array:
-    """Returns the loss of each row of y; a sample has `parts` rows in y: one, or n_out rows with one output each."""
+    """Returns the loss of each row of y; a row is a sample if `parts` is 1, and one output of a sample if `parts` is n_out."""
     last, losses = step.layers[-1], np.empty(len(y), step.y.dtype)
     n = y.dtype.type(len(step.y))
     z, a = last.z.reshape(y.shape), last.a.reshape(y.shape)
@@ -92,7 +92,7 @@ def _losses(step: Step, y: Array, parts: int) -> Array:
 
 
 def logit(layer: Layer) -> Array:
-    """Returns u of shape (n, n_out), for which a = sigmoid(u): z for sigmoid, the result of `softmax_logit` for softmax."""
+    """Returns z or, for softmax, the values u, of shape (n, n_out), for which sigmoid(u) equals the layer's activations a."""
     if not layer.is_softmax:
         return layer.z
     u = np.empty_like(layer.z)
@@ -101,7 +101,7 @@ def logit(layer: Layer) -> Array:
 
 
 def error_of_activations(step: Step, l: int) -> Array | None:
-    """Returns dL/da of layer l (counted from 0), of shape (n, n_out); None if delta is computed as 1/n (a - y)."""
+    """Returns dL/da of layer l (counted from 0), of shape (n, n_out); None for the last layer if `step.has_short_error`."""
     layer = step.layers[l]
     dl_da = np.empty_like(layer.a)
     if l + 1 < len(step.layers):

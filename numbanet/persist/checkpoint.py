@@ -153,7 +153,7 @@ class CheckpointFile:
         self._check_epochs(settings, description.training["history"], len(description.training["epoch"]))
 
     def _check_epochs(self, settings: Settings, history: dict[str, list[float]], finished: int) -> None:
-        """Raises ValueError if `finished` exceeds `settings.epochs`, or if a schedule function contradicts `history`."""
+        """Raises ValueError if `finished` exceeds `settings.epochs`, or a schedule function's rates differ from `history`."""
         if finished > settings.epochs:
             raise ValueError(
                 f"{self.path} contains {checks.count(finished, 'epoch')}, but epochs={settings.epochs}: pass "
@@ -216,7 +216,7 @@ def conditions(
 
 
 def _shown(value: Any) -> str:
-    """Returns an argument's value for an error message; returns a string, such as the repr of a schedule, as it is."""
+    """Returns an argument's value as text for an error message; a string, such as the repr of a schedule, is not changed."""
     return value if isinstance(value, str) else checks.shown(value)
 
 

@@ -30,7 +30,7 @@ def entries(formulas: Iterable[Activation | Loss]) -> list[dict[str, str]]:
 
 
 def in_place_of_names(description: Mapping[str, Any], own: Iterable[Activation | Loss]) -> dict[str, Any]:
-    """Returns a description's activations and loss, with the formulas from `own` in place of the names of users' formulas.
+    """Returns a description's activations and loss; formulas from `own` replace the names of users' formulas.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The activations of `numbanet.equations.beyond` as nodes of an ONNX graph.
 
-ONNX Runtime computes every operator that a node uses in float32 and in float64, except Erf, which it computes in float32 only.
+ONNX Runtime computes Erf in float32 only; it computes all other operators of the nodes in float32 and in float64.
 """
 
 import math
@@ -56,7 +56,7 @@ def nodes(name: str, z: str, a: str, layer: str) -> list[Node]:
 
 
 def constants(name: str, dtype: np.dtype) -> dict[str, NDArray[Any]]:
-    """Returns the constant tensors of an activation's nodes by name."""
+    """Returns the constants in the nodes of the activation `name`, as a dict from tensor names to arrays."""
     numbers = {operand for _, *operands in STEPS[name] for operand in operands if isinstance(operand, float)}
     return {_name(number): np.full(1, number, dtype) for number in sorted(numbers)}
 

@@ -63,7 +63,7 @@ class Graph:
     def renamed(self, names: dict[str, str]) -> "Graph":
         """Returns a copy of the graph, with tensors renamed as the dict `names` says.
 
-        If another tensor already has one of the new names, underscores are appended to its name.
+        A tensor that is not in `names`, but already has one of the new names, gets underscores at the end of its name.
         """
         taken = set(names.values())
 
@@ -149,10 +149,10 @@ def _needs_float64(features: Iterable[Any]) -> bool:
 def _standardised(
     graph: Graph, columns: list[str], features: Sequence[Any], place: int, dtype: np.dtype, words: frozenset[str]
 ) -> str:
-    """Adds nodes that encode adjacent columns of numbers and booleans.
+    """Adds nodes that encode adjacent columns of numbers and booleans, and returns the name of the encoded columns.
 
-    The nodes fill in missing values, and then replace each value v by (v - mean) / scale. Returns the name of the
-    result. `place` is the index of the first column, and `words` are the strings that mean a missing value.
+    The nodes fill in missing values, and then replace each value v by (v - mean) / scale. `place` is the index of the first
+    column, and `words` are the strings that mean a missing value.
     """
     values = []
     for column, feature in zip(columns, features, strict=len(columns) > 1):

@@ -1,7 +1,7 @@
 """Writes and reads a network as a safetensors file: a JSON description in the header, and tensors layer1.w, layer1.b, ...
 
 The tensors of an optimizer's moments (its own numbers for each parameter) are named moment_1.layer1.w, moment_1.layer1.b, ...
-Because the format safetensors has no checksum, numbanet stores a SHA-256 checksum in the header, next to the description.
+Because the format safetensors has no checksum, numbanet stores a SHA-256 checksum in the header, next to the JSON description.
 """
 
 import hashlib
@@ -84,7 +84,7 @@ def _array(tensor: Tensor) -> NDArray[Any]:
 
 
 def _tensors(vector: str, topology: Topology) -> list[tuple[str, tuple[int, ...]]]:
-    """Returns the names and shapes of the tensors that form the flat array `vector`, such as "parameters", in its order."""
+    """Returns the names and shapes of the tensors of the flat array named `vector`, such as "parameters", in order."""
     prefix = "" if vector == "parameters" else f"{vector}."
     tensors = []
     for l, (n_in, n_out) in enumerate(topology.layers, start=1):

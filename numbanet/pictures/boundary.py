@@ -134,8 +134,8 @@ def _areas(
 ) -> tuple[NDArray[np.integer], dict[int, Artist]]:
     """Draws the regions of the classes, and the boundaries between the regions.
 
-    Returns the class at each point of the grid, and a dict with a rectangle, for the legend, in the colour of each class that
-    has a region.
+    Returns the class at each point of the grid, and a dict that maps each class with a region to a rectangle of its colour, for
+    the legend.
     """
     theme = style.theme(ax)
     x_1, x_2 = axes
@@ -156,8 +156,8 @@ def _areas(
 def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> dict[int, Artist]:
     """Draws the samples x of shape (n, 2), with a marker and a colour for each class.
 
-    Returns a dict that maps each class index to the plotted points; if `labels` is None, the dict contains all points
-    under a single key, the number of classes len(names).
+    Returns a dict that maps each class index to the plotted points of the class; if `labels` is None, the dict maps len(names)
+    to all points.
     """
     theme = style.theme(ax)
     if labels is None:
@@ -241,7 +241,7 @@ def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDA
 
 
 def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Returns True for each centre of a rectangle inside `region`; `half` contains half the rectangle's height and width."""
+    """Returns True at each point where a rectangle of half height and half width `half` can be centred inside `region`."""
     sums = np.pad(region.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     height, width = 2 * half + 1
     if height > len(region) or width > len(region):

@@ -34,7 +34,7 @@ UNIT = r"$\hspace{1}$"  # the unit of the command hspace
 
 
 def heading(title: str, files: list[str], width: float) -> Block:
-    """Returns the block of a section's heading: the title, and the files of `numbanet.equations` that the section names."""
+    """Returns a block with a section's heading: its title, and the names of its `files` in `numbanet.equations`."""
     names, title_width = ", ".join(files), extent(title, "bold")[0] * SECTION
     if extent(names, family="monospace")[0] * SMALLEST > width - 6.5 - title_width:
         names = ",\n".join(files)
@@ -69,7 +69,7 @@ def draw_symbol(page: Page, symbol: Symbol, x: float, y: float) -> None:
 
 
 def remark(row: Row, width: float) -> Block:
-    """Returns a `Block` with `row.computed_as`, the form in which a loop computes the row's formula, and a function's name."""
+    """Returns a block with the form in which a row's formula is computed, and the name of the function that computes it."""
     lines = _formula_lines(row.computed_as, width - INDENT)
     lines.append(line((row.scalar or row.loop).partition(".")[2], SMALLEST, family="monospace", tone="grey"))
     height = _height(lines)
@@ -97,7 +97,7 @@ def groups(rows: list[Row]) -> list[list[Row]]:
 
 
 def card(rows: list[Row], width: float, panel_width: float) -> Block:
-    """Returns the block of a group of formulas: formulas and function names on the left, curves in a panel on the right."""
+    """Returns a block with a group of formulas: formulas and function names on the left, curves in a panel on the right."""
     curves = _distinct_curves(rows)
     room = width - INDENT - (PANEL_LEFT + panel_width + PANEL_RIGHT if curves else 0.0)
     keys = list(curves)
@@ -136,7 +136,7 @@ def card(rows: list[Row], width: float, panel_width: float) -> Block:
 
 
 def comparison(width: float) -> Block:
-    """Returns a block of the sheet: a panel with one curve for each update rule, which shows the loss after each step."""
+    """Returns a block with a panel in which one curve for each update rule shows the loss after each step."""
     note = (
         f"{STEPS} steps from $w = {START}$. The $\\eta$ of each rule is the smallest multiple of 0.05 with which the last loss "
         "is less than 0.01 above the minimum."
@@ -153,7 +153,7 @@ def comparison(width: float) -> Block:
 
 
 def _distinct_curves(rows: list[Row]) -> dict[tuple, Curve]:
-    """Returns the curves of `rows` as a dict; the key is the pair of function names in a row, and equal pairs share a curve."""
+    """Returns a dict from the pair of function names in a row to the row's curve, for all rows that have a curve."""
     curves = {row[3:5]: curve(row) for row in rows}
     return {key: drawn for key, drawn in curves.items() if drawn}
 
@@ -184,8 +184,8 @@ def _draw_lines(page: Page, lines: list[Line], x: float, y: float) -> None:
 def _title_lines(title: str, note: str, room: float, first_room: float) -> list[Line]:
     """Returns the lines with the title of a card, the source of the formula, and a note about the curves.
 
-    A title that fits into the width `first_room` is one line, which may extend above the panel of curves. This line also
-    contains the source of the formula if both fit. All other lines are wrapped at the width `room`.
+    A title that fits into the width `first_room` is one line, which may extend above the panel of curves and also contains the
+    source if there is space for it. All other lines are wrapped at the width `room`.
     """
     match = re.fullmatch(r"(.*?)(?: \((.*\d{4})\))?", title)
     words, reference = match.groups("") if match else (title, "")
@@ -236,8 +236,7 @@ def _broken(text: str, room: float) -> list[Line]:
 def _cases_or_terms(text: str, room: float) -> list[str]:
     """Returns the lines of `text`, a part of a formula: one line if `text` has two cases or is at most `room` wide.
 
-    Two cases stand behind a brace. Any part wider than `room` is divided into a formula and its condition, or into the
-    terms of a sum.
+    Any other text is divided into a formula and its condition or, if it has no condition, into the terms of a sum.
     """
     if match := CASES.fullmatch(text):
         return [_with_brace(*match.groups(""))]
@@ -266,7 +265,7 @@ def _with_brace(left: str, value: str, condition: str, other_value: str, other_c
 
 
 def _aligned(*formulas: str) -> list[str]:
-    """Returns the formulas, each followed by space, so that all have the width of the widest formula."""
+    """Appends space to each formula, so that all formulas are as wide as the widest."""
     widths = [extent(f"${formula}$")[0] for formula in formulas]
     return [
         rf"{formula}\hspace{{{(max(widths) - width) / extent(UNIT)[0]:.3f}}}"

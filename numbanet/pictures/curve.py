@@ -15,8 +15,8 @@ JUMP = np.nan  # a point that separates two pieces of a curve
 class Curve(NamedTuple):
     """A curve y over x, and the names that are written at its line.
 
-    `names` has one name, or one for each piece of the curve. `ground` contains the y values of a second curve,
-    whose x values are `Z`. The second curve is drawn in grey behind the first one, and has the name `ground_name`.
+    `names` contains one name, or a name for each of the pieces that `JUMP` separates. `ground` contains the y values of a
+    second curve, drawn in grey behind the first one; its x values are the module's `Z`, and its name is `ground_name`.
     """
 
     x_label: str

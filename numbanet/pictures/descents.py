@@ -47,7 +47,7 @@ def _tangents(
 ) -> Curve:
     """Returns a curve with the name `name`: three short tangents to the curve of `loss`, whose derivative is `slope`.
 
-    `variable` is the symbol of the loss's argument; `note` is a line of text that explains the curve.
+    `variable` is the symbol of the argument of `loss`; `note` is a line of text that explains the curve.
     """
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
@@ -109,8 +109,8 @@ MU, BETA_1, BETA_2, TINY = 0.6, 0.9, 0.999, 1e-8
 def _path(eta: float, constants: str, step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
     """Returns the curve of the loss over w, with one point at the start and one after each update.
 
-    The function step(t, gradients, w) performs update number t, counted from 1, with the learning rate eta. The curve's note,
-    a line of text, ends with `constants`, such as the value of mu.
+    The function step(t, gradients, w) performs update number t, counted from 1, with the learning rate eta. The text
+    `constants`, such as the value of mu, is the end of the curve's note (a line of text).
     """
     w, path = np.array([START]), [START]
     for t in range(1, STEPS + 1):

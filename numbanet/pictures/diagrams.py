@@ -96,7 +96,7 @@ class Neuron(NamedTuple):
 
 
 def _computed(x_given: ArrayLike, w_given: ArrayLike, b_given: ArrayLike, activation: str, epsilon: float) -> Neuron:
-    """Computes a neuron's sum z and output a with the compiled loops; returns the words and numbers for the diagram."""
+    """Computes a neuron's sum z and output a with the compiled loops; returns the `Neuron` to draw."""
     given = {"x": x_given, "w": w_given, "b": b_given}
     x, w, b = (inputs.finite(name, inputs.real_array(name, value), np.dtype(float)) for name, value in given.items())
     if x.ndim != 1 or not 1 <= x.size <= 8 or w.shape != x.shape:

@@ -86,7 +86,7 @@ def _with_fonts(svg: str) -> str:
 
 
 def _font_faces(text: str) -> str:
-    """Returns CSS that embeds the fonts of the SVG drawings in `text`; of each font, only the letters that the drawings use."""
+    """Returns CSS that embeds the fonts of the SVG drawings in `text`, reduced to the letters that the drawings use."""
     letters: dict[tuple[str, str, str], set[str]] = {}
     for style, words in re.findall(r'<t(?:ext|span) [^>]*style="([^"]*)"[^>]*>([^<]+)<', text):
         declarations = dict(re.findall(r"font-(family|style|weight): ([^;]+)", style))

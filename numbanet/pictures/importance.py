@@ -30,18 +30,17 @@ def importance(found: Importances, samples: int, shape: tuple[int, int] | None) 
     rows = f"{samples:,} samples" if found.rows == samples else f"{found.rows:,} of the {samples:,} samples, drawn at random"
     parts = [
         paragraph(
-            f"The importance of a column is the decrease in {SCORES[found.score]}, from {found.baseline:.4f}, if the values of "
-            f"the column are permuted among the rows: the mean of {repeats} permutations. The network has {columns}; the "
-            f"importance is measured on {rows}. Columns with the same information can replace each other, and then seem "
-            "unimportant."
+            f"The importance of a column is the mean decrease in {SCORES[found.score]}, from {found.baseline:.4f}, over "
+            f"{repeats} permutations of the column's values among the rows. The network has {columns}; the importance is "
+            f"measured on {rows}. Columns with the same information can replace each other, and then seem unimportant."
         )
     ]
     if found.left_out:
-        reason = "Ctrl-C ended the measurement" if found.interrupted else f"The measurement ended after {MOST_SECONDS} seconds"
+        reason = "Ctrl-C" if found.interrupted else f"The time limit of {MOST_SECONDS} seconds"
         parts.append(
             paragraph(
-                f"{reason}, when {len(found.names):,} of the {columns} were measured. The columns with large weights and "
-                f"widely spread values were measured first. The measurement left out {listing(found.left_out)}."
+                f"{reason} ended the measurement after {len(found.names):,} of the {columns}. The columns with large weights "
+                f"and widely spread values were measured first. The measurement left out {listing(found.left_out)}."
             )
         )
     if found.names:

@@ -65,8 +65,7 @@ def classified(
     Raises
     ------
     ValueError, TypeError
-        y or y_hat does not contain valid classes, or one of y and y_hat contains strings, the other contains numbers, and
-        there are no names.
+        y or y_hat does not contain valid classes; or only one of y and y_hat contains strings, and `names` is None.
     """
     given = {"y": y, "y_hat": y_hat}
     for name, value in given.items():

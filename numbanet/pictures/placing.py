@@ -44,7 +44,7 @@ def without_formulas(name: str) -> str:
 
 
 def dense(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns points on a line, at most about 0.5 mm apart; leaves out NaN."""
+    """Returns `points` and further points on the lines between them; leaves out NaN."""
     ends = [(a, b) for a, b in pairwise(points) if np.isfinite([a, b]).all()]
     between = [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.5))) for a, b in ends]
     return np.concatenate([points[np.isfinite(points).all(axis=1)], *between])
@@ -91,7 +91,7 @@ def place(size: NDArray[np.float64], around: Surroundings) -> Box:
 
 
 def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
-    """Returns rectangles at the distance `gap` from a line, and their costs; a cost above CONFLICT means a bad place."""
+    """Returns rectangles for a name at the distance `gap` from its line, and their costs; a cost above CONFLICT is bad."""
     points = around.line[:: max(1, len(around.line) // 40)]
     middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)
@@ -107,10 +107,10 @@ def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> 
 
 
 def name_point(ax: Axes, point: tuple[float, float], names: Sequence[str], lines: Sequence[Line2D], **options: Any) -> None:
-    """Writes the name of a point of the Axes near the point: inside the Axes, and on none of the lines and texts of the Axes.
+    """Writes a name near `point`: inside the Axes, and on none of the lines `lines` and of the texts of the Axes.
 
-    `names` contains alternative texts for the name. The first text that fits is written; each text is tried in the usual size
-    and in the smallest. A thin line leads to a name that is not beside its point. If no text fits, the point has no name.
+    `names` contains alternative texts for the name; each text is tried in the usual size and in the smallest. The first text
+    that fits is written; if no text fits, nothing is written. A thin line leads to a name that is not beside its point.
     """
     lay_out(ax)
     panel, place = size_in_mm(ax), in_mm(ax, np.array([point]))

@@ -218,7 +218,8 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
 def _most_important(means: NDArray[np.floating], most: int) -> NDArray[np.intp]:
     """Returns the indices of the columns to draw: of all columns in order or, if they do not fit, of the most important ones.
 
-    If there are more than `most` columns, and `most` exceeds 1, one of the `most` rows is left for the number of the others.
+    If there are more than `most` columns, only most - 1 (but at least one) are drawn; the row below shows the number of the
+    columns left out.
     """
     return np.arange(means.size) if means.size <= most else np.argsort(-means, kind="stable")[: max(1, most - 1)]
 

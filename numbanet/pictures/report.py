@@ -41,9 +41,10 @@ def report(
     """Writes a report of a trained network as one HTML file, which a browser shows without an Internet connection.
 
     The report contains the loss and the metrics of the network on the given samples, a description of the data and of their
-    encoding, the settings, the learning curves, the confusion matrix and the scores of the classes or the predictions against
-    the targets, the samples with the largest errors, the permutation importance of the columns, and a description of the
-    machine. Ctrl-C while the permutation importance is measured ends only this measurement.
+    encoding, the settings, the learning curves, the samples with the largest errors, the permutation importance of the
+    columns, and a description of the machine. For classes, it also contains the confusion matrix and the scores of each class;
+    for several labels per sample, the scores of each label; for regression, the predictions against the targets. Ctrl-C while
+    the permutation importance is measured ends only this measurement.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ def _measured(count: int, noun: str, total: int | None) -> str:
 
 
 def _shape_of_images(table: Table, network: Network) -> tuple[int, int] | None:
-    """Returns the shape of the images in a table, or None unless each input of the network is a pixel."""
+    """Returns the shape of a table's images, or None if the network's inputs are not exactly the pixels of such images."""
     shape = table.shape
     pixels = [type(feature) is Numeric for feature in network.table.features] if network.table else []
     return shape if shape is not None and len(pixels) == np.prod(shape) and all(pixels) else None

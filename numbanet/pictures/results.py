@@ -42,8 +42,8 @@ def learning_curves(history: History, metric: str = "loss", *, ax: Axes | None =
     history : History
         The history that `Network.fit` returned.
     metric : str
-        The name of the training metric in the history, such as "loss" or "accuracy". If the history also contains a metric of
-        this name with the prefix "val_", the validation curve shows the metric with the prefix.
+        The name of the training metric in the history, such as "loss" or "accuracy". The validation curve shows the metric
+        whose name has the prefix "val_", such as "val_loss", if the history contains it.
     ax : matplotlib.axes.Axes, optional
         The Axes to draw on; by default the Axes of a new figure.
 
@@ -202,7 +202,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
 
 
 def _write_title(ax: Axes, title: str) -> None:
-    """Writes a title above the Axes, in lines that begin at their left end and fit into the figure, and lays out the figure."""
+    """Writes a left-aligned title above the Axes, in lines that fit into the figure, and lays out the figure."""
     points = min(TITLE_POINTS, style.points_of(ax) + 1)
     for _ in range(2):  # the second line of a title moves the Axes
         style.lay_out(ax)
@@ -232,9 +232,10 @@ def _name_classes(ax: Axes, classes: list[str], points: float, step: int = 1) ->
 
 
 def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating], cell: float) -> bool:
-    """Writes the number of samples and the fraction into each cell, as large as the cell allows; returns True if both fit.
+    """Writes the number of samples and the fraction into each cell, as large as the cell allows.
 
     `cell` is the side length of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
+    Returns True if the cells contain fractions.
     """
     theme = style.theme(ax)
     fractions_as_text = {(i, j): _percent(float(fractions[i, j])) for i, j in np.argwhere(counts)}

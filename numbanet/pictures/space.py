@@ -30,7 +30,7 @@ def cut(name: str, points: float, width: float) -> str:
 def wrapped(text: str, points: float, width: float, lines: int = MOST_LINES) -> str:
     """Returns a text divided, after spaces and underscores, into lines that are at most `width` points wide.
 
-    If the text needs more than `lines` lines, the last line contains an ellipsis, as does a line with a word that is too wide.
+    An ellipsis shortens the last line if the text needs more than `lines` lines, and each line with a word that is too wide.
     """
     found = [""]
     for piece in re.findall(r"[^ _]*[ _]|[^ _]+", text):

@@ -90,7 +90,7 @@ def theme(ax: Axes) -> Theme:
 
 
 def halo(ax: Axes) -> list[patheffects.AbstractPathEffect]:
-    """Returns the path effects that draw a border in the colour of the background around text."""
+    """Returns the path effects that surround text with a border in the colour of the background."""
     return [patheffects.withStroke(linewidth=2.5, foreground=theme(ax).paper)]
 
 

@@ -37,9 +37,8 @@ IDENTIFIER = re.compile(r'( id="|xlink:href="#|url\(#)')
 def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
     """Returns a picture as an SVG element, with text that a reader can select.
 
-    The picture takes the colours of the page, light or dark. A picture that contains coloured pixels, such as a confusion
-    matrix, keeps its own colours and a white background on every page, unless the colours of the pixels suit both light and
-    dark pages.
+    The picture takes the colours of the page, light or dark. Only a picture with an image whose colours do not suit both light
+    and dark pages, such as a confusion matrix, keeps its own colours and a white background on every page.
 
     Parameters
     ----------
@@ -81,10 +80,10 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
 
 
 def _in_css(colour: str) -> str:
-    """Returns a colour such as "#0072b2" as CSS that depends on the colours of the page.
+    """Converts a colour such as "#0072b2" to CSS that depends on the colours of the page.
 
-    In a network diagram, the colour of a bias lies between the background and the colour of the bias's sign; in CSS, it becomes
-    a mixture of these two colours.
+    In a network diagram, the colour of a bias is a mixture of two colours: the background, and the colour of positive or of
+    negative biases. The CSS mixes the page's versions of these two colours.
     """
     if colour.upper() in VARIABLES:
         return f"var(--{VARIABLES[colour.upper()]}, {colour})"

@@ -1,1 +1,1 @@
-"""Checks that the loops are correct: the oracle (an independent implementation), `numbanet verify`, and golden vectors."""
+"""Checks of the equations' loops: the oracle (an independent implementation), `numbanet verify`, and golden vectors."""

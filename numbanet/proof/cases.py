@@ -57,8 +57,8 @@ class Case(NamedTuple):
     outputs : list of Output
         The exact values of the loop's last arguments, which the loop writes.
     start : tuple of ndarray
-        The initial values of the last `len(start)` outputs, which the loop updates in place. The loop writes the other outputs
-        without reading them; these outputs are initialised with 0.
+        The initial values of the last `len(start)` outputs, which the loop updates in place. All earlier outputs are
+        initialised with 0; the loop writes them without reading them.
     """
 
     equation: str

@@ -105,7 +105,7 @@ def philox_numbers(key: int, samples: int, neurons: int, layer: int) -> NDArray[
 def mean_or_sum(loss: str, total: Any, n: int) -> Any:
     """Returns the loss L of n samples.
 
-    `total` is the sum of the samples' losses, which is divided by n unless the loss is sse.
+    `total` is the sum of the samples' losses. The function divides `total` by n unless the loss is sse.
     """
     return total if loss == "sse" else total / n
 

@@ -104,7 +104,7 @@ def _rows(device: str) -> Iterator[Row]:
 
 
 def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[float, float]:
-    """Runs a case's loop on the CPU or GPU; returns error (in ulp) and bound of the output with the largest error / bound."""
+    """Runs a case's loop; returns the error (in ulp) and the bound of the output with the largest ratio of error to bound."""
     arguments = [loops.upload(value) if isinstance(value, np.ndarray) else value for value in case.inputs]
     outputs = [loops.upload(np.zeros(output.exact.shape, dtype)) for output in case.outputs]
     for place, start in enumerate(case.start, start=len(outputs) - len(case.start)):

@@ -96,8 +96,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
         DivergenceError
             The loss is no longer finite. After a DivergenceError, the network has the parameters of the last epoch with a
             finite loss. A DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a
-            finite score, `fit` issues a ConvergenceWarning instead of raising DivergenceError, and restores the parameters of
-            the best epoch.
+            finite score, `fit` instead restores the parameters of the best epoch, and issues a ConvergenceWarning.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
@@ -142,7 +141,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Converts y to targets of the network; also sets the numbers of outputs and classes, unless `known` is True."""
+        """Converts y to the network's targets; also sets the estimator's output and class counts, unless `known` is True."""
 
     @abstractmethod
     def _check_resumable(self, y: NDArray[Any]) -> None:
@@ -170,7 +169,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _fit_options(self) -> dict[str, Any]:
-        """Returns the keyword arguments that only this subclass passes to `Network.fit`."""
+        """Returns the additional keyword arguments that the subclass passes to `Network.fit`."""
 
     @abstractmethod
     def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:

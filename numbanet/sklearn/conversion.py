@@ -28,7 +28,7 @@ def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: A
 
 
 def _check_columns(X: Any) -> None:  # noqa: N803
-    """Raises an error that names the column if X is a DataFrame with a column that scikit-learn's `check_array` rejects."""
+    """If scikit-learn's `check_array` rejects a column of the DataFrame X, raises an error that names the column."""
     if not inputs.is_frame(X):
         return
     try:

@@ -63,9 +63,8 @@ class Estimator(Protocol):
 class Progress(Callback):
     """Updates an estimator after each epoch, and stops training under the same conditions as scikit-learn.
 
-    Training stops when the loss or, with early stopping, the validation score no longer improves. The network writes its own
-    loss to the logs of callbacks. `Progress` is the first callback, and converts the loss in the logs to the loss as
-    scikit-learn defines it, so that all other callbacks read scikit-learn's loss.
+    Training stops when the loss or, with early stopping, the validation score no longer improves. `Progress` is the
+    first callback: it converts the network's loss in the logs to scikit-learn's loss, which all other callbacks then read.
 
     Parameters
     ----------
@@ -107,10 +106,7 @@ class Progress(Callback):
         self.best_parameters = None
 
     def network_rate(self, epoch: int) -> float:
-        """Returns the network's learning rate: the estimator's current rate divided by `gradient_scale`.
-
-        If the estimator's parameter learning_rate is "invscaling", the rate depends on the number of samples seen so far.
-        """
+        """Returns the network's learning rate: the estimator's current rate divided by `gradient_scale`."""
         estimator = self.estimator
         rate = estimator.learning_rate_init * estimator._rate_factor
         if estimator.learning_rate == "invscaling":

@@ -18,7 +18,7 @@ class Shuffling(np.random.Generator):
     Parameters
     ----------
     generator : Generator
-        The generator that draws all other random numbers, such as the keys of the dropout generator.
+        The generator that draws all random numbers except the permutations, such as the keys of the dropout generator.
     random_state : RandomState
         The generator that draws the permutations.
     order : int array (n,), optional

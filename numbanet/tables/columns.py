@@ -100,7 +100,7 @@ class Numbers:
 
     @cached_property
     def strings(self) -> list[str | None]:
-        """The values as strings, with the digits that identify a number in the dtype of `array`, or None if missing."""
+        """The values as strings, or None if missing. A number has the fewest digits that identify it in its dtype."""
         values = self.array if self.array.dtype in (np.float16, np.float32) else self.array.tolist()
         written = [str(value).lower() if value is True or value is False else str(value) for value in values]
         return [None if missing else text for text, missing in zip(written, self.missing, strict=True)]
@@ -148,8 +148,8 @@ class Table:
     spelling : Spelling
         The decimal character, the thousands separator and the words for missing values that the file uses.
     notes : tuple of str
-        Sentences for the user about column names that `read` changed, and about columns without a name, which `read` left out
-        or named by their position.
+        Sentences for the user: which column names `read` changed, and which columns without a name `read` left out or named by
+        their position.
     whole : Table, optional
         The table from which the rows of this table were taken. If `whole` is given, its property `values` decides which
         strings, such as NA, are ordinary values.
@@ -201,9 +201,9 @@ class Table:
     def values(self) -> dict[str, frozenset[str]]:
         """Maps the name of a column of strings to those words, such as NA, that are ordinary values there, not missing values.
 
-        A word such as NA is an ordinary value of a column of strings on two conditions: the column contains no other word for
-        a missing value, and no column of numbers or booleans contains this word. If the user listed the words for a missing
-        value, none of them is an ordinary value.
+        A word such as NA is an ordinary value of a column of strings if this column contains no other word for a missing value,
+        and no column of numbers or booleans contains the word. If the user listed the words for a missing value, none of them
+        is an ordinary value.
         """
         if self.whole is not None:
             return self.whole.values

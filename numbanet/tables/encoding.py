@@ -48,8 +48,8 @@ class Encoding:
     ignored : list of str
         Names of further columns that a table may contain; the encoding does not read them.
     spelling : Spelling
-        The spelling of numbers and missing values in the training file. The command line expects the spelling of the training
-        file in all files that it reads for this network.
+        The spelling of numbers and missing values in the training file. By default, the command line reads other tables for
+        this network with this spelling.
 
     Raises
     ------

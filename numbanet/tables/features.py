@@ -37,7 +37,10 @@ def numbers(table: Table, name: str) -> NDArray[np.float64]:
 
 
 def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str = "") -> ValueError:
-    """Returns an error about a column of numbers that has strings in the given rows; the error message ends with `remedy`."""
+    """Returns an error about the string in row rows[0] of a column of numbers.
+
+    The message ends with the advice `remedy`, or advises separators (decimal, thousands) with which the string is a number.
+    """
     strings = table.column(name).strings
     wrong = str(strings[rows[0]])
     others = {text for text in set(strings) if text is not None and text not in table.column(name).words}

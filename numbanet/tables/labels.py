@@ -119,7 +119,7 @@ def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown
 
 
 def _exact(column: Strings | Numbers, labels: tuple[str, ...]) -> dict[str | None, int]:
-    """Returns a dict from labels to indices, and from strings that the user declared to be missing values to `MISSING`."""
+    """Returns a dict that maps labels to indices, and strings that the user declared to be missing values to `MISSING`."""
     index: dict[str | None, int] = {None: MISSING}
     if column.spelling.is_plain:  # with a thousands separator, the string 1.500 may mean 1500
         index |= {label: k for k, label in enumerate(labels)}

@@ -240,9 +240,8 @@ class Records:
         """Returns the columns by name, and adds messages about the columns without a name to the notes of the table.
 
         An empty column without a name is left out, because it results from lines that end with a separator. The first column is
-        also left out if it has no name and numbers the rows, as a pandas index does. A first column that numbers the rows and
-        has the name "Unnamed: 0", which pandas gives, is left out, too. A column without a name that is not left out gets a
-        name from its position.
+        also left out if it numbers the rows, as a pandas index does, and has no name or the name that pandas gives in this
+        case, "Unnamed: 0". Any other column without a name gets a name from its position.
         """
         columns: dict[str, list[str | None]] = {}
         for place, (name, cells) in enumerate(zip(self.names, self.columns, strict=True), start=1):

@@ -101,9 +101,8 @@ def overrides(callback: Any, hook: str) -> bool:
 def finish_epoch(callbacks: list[Any], epoch: int, logs: dict[str, Any]) -> set[str]:
     """Calls the hook on_epoch_end of each callback, and returns the names of the measured metrics that a hook tried to replace.
 
-    After the call, `logs` contains only numbers, because names with the value None are removed. The metrics that `logs`
-    contained before the call keep their values, unless the callback that changed them has the attribute `converts_metrics` with
-    the value True.
+    After the call, `logs` contains only numbers, because names with the value None are removed. Only a callback with the
+    attribute `converts_metrics` = True can change the metrics that `logs` contained before the call.
 
     Raises
     ------

@@ -23,9 +23,9 @@ class History:
         For each name, a list with one value per epoch. "loss" and "accuracy" are measured on each training batch just before
         the update of the parameters. "val_loss" and "val_accuracy" are measured on the validation data at the end of the epoch.
         "seconds" is the duration of the epoch. `history` also contains the metrics passed to `fit`, "learning_rate" if there is
-        a schedule, and the metrics that callbacks added, with nan for the epochs in which a callback added no value. `history`
-        contains "accuracy" and "val_accuracy" only for the losses cce and bce, and names that begin with "val_" only if there
-        is validation data.
+        a schedule, and the metrics that callbacks added. For an epoch in which a callback added no value, the value is nan.
+        `history` contains "accuracy" and "val_accuracy" only for the losses cce and bce, and names that begin with "val_" only
+        if there is validation data.
     interrupted : bool
         Whether Ctrl-C ended training.
     best_epoch : int or None

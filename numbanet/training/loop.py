@@ -80,7 +80,7 @@ class Training:
     ended : bool
         True if training resumed from a checkpoint that was written after a callback had stopped training.
     callbacks_anywhere : bool
-        Whether any process calls callbacks, which may change the parameters: this process or, in distributed training, rank 0.
+        Whether this process or, in distributed training, rank 0 calls callbacks, which may change the parameters.
     first_loss, last_loss : float or None
         The losses of the first and of the last epoch of this call.
     """
@@ -281,7 +281,7 @@ class Training:
             self.best, self.loss_of_best = self.finite.parameters, self.last_loss
 
     def _metrics(self, totals: Totals, weight: float) -> dict[str, float]:
-        """Returns the loss and metrics of an epoch on training and validation data; `totals`, `weight` come from `_train`."""
+        """Returns the loss and metrics of an epoch on training and validation data; `_train` returned `totals` and `weight`."""
         topology = self.model.topology
         logs = loss_and_accuracy(totals, topology, weight)
         if isinstance(self.data, Data):
@@ -313,7 +313,7 @@ class Training:
     def _upload(self) -> None:
         """Copies the samples to the engine's device, if the device has enough memory.
 
-        If a function yields the batches, `_train` copies each batch just before training on it.
+        Batches that a function yields are not copied here: `_train_pass` copies each batch just before training on it.
         """
         if isinstance(self.data, Data):
             self.data = self.data.uploaded(self.model.engine)

@@ -64,7 +64,7 @@ def _value(name: str, metric: Metric, y: np.ndarray, y_hat: np.ndarray) -> float
 
 
 def _slices(*arrays: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yields block after block of successive rows: the same rows of each of `arrays`, converted to float64."""
+    """Divides the rows into blocks; yields, for each block, its rows of every array in `arrays`, converted to float64."""
     count, width = len(arrays[0]), max(1, arrays[0].size // max(1, len(arrays[0])))
     rows = max(1, NUMBERS_AT_ONCE // width)
     for first in range(0, count, rows):
@@ -103,7 +103,7 @@ def r2(y: np.ndarray, y_hat: np.ndarray) -> float:
 
 
 class Counts(NamedTuple):
-    """Numbers of samples: arrays with one value for each of k classes or, if the outputs are independent labels, of k outputs.
+    """Numbers of samples for each of k classes or, if the outputs are independent labels, for each of k outputs.
 
     Parameters
     ----------

@@ -164,7 +164,7 @@ class Model:
         self.engine, self.device = engine, device
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the attributes for pickle and copy, without NumPy objects; the content of a `Snapshot` replaces `engine`."""
+        """Returns the attributes for pickle and copy, without NumPy objects; a packed `Snapshot` replaces `engine`."""
         state = vars(self).copy()
         del state["engine"]
         return state | {"generator": packed(self.generator), "snapshot": packed(tuple(self.snapshot()))}

@@ -99,7 +99,7 @@ def monitored(of: str, monitor: str | None, mode: str | None, min_delta: float, 
         Whether smaller or larger values are better. `mode` may be None only if numbanet knows whether smaller or larger values
         of the metric are better.
     min_delta : float
-        The improvement that a value must exceed to count as progress.
+        An improvement counts as progress only if it is larger than min_delta.
     measured : MeasuredMetrics
         The metrics that `fit` measures.
 

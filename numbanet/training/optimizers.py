@@ -160,12 +160,10 @@ class AdamW(Adam):
 def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
     """Returns a copy of the optimizer that performs the same updates as scikit-learn's solvers.
 
-    The copy differs from the optimizer in two properties. First, the copy of Adam adds epsilon to sqrt(v) instead of to
-    sqrt(v_hat). Second, if the last batch of an epoch has n < batch_size samples, the copy multiplies the weight-decay factor
-    of this batch by batch_size / n, because scikit-learn divides the penalty by the number of samples in the batch. The two
-    differences matter for weights whose gradient comes only from the penalty, such as the weights of a neuron with relu whose
-    output is 0 for all samples. A pickle of the copy keeps both differences from the original optimizer, but a model file does
-    not.
+    A copy of `Adam` adds epsilon to sqrt(v) instead of to sqrt(v_hat). If the last batch of an epoch has n < batch_size
+    samples, every copy multiplies the weight-decay factor of this batch by batch_size / n, because scikit-learn divides the
+    penalty by n. These changes matter for weights whose gradient comes only from the penalty, such as the weights of a neuron
+    with relu whose output is 0 for all samples. A pickle of the copy stores these changes, but a model file does not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)

@@ -35,9 +35,9 @@ class PackedRandomState(NamedTuple):
 def packed(value: Any) -> Any:
     """Returns a copy of a value in which all arrays, NumPy scalars and random generators are converted to Python values.
 
-    Pickles of arrays and generators contain names of NumPy's private modules and checksums of NumPy's compiled classes, which
-    differ between versions of NumPy, so that an older version of NumPy cannot open a pickle that a newer version wrote. The
-    packed value contains no objects of NumPy's classes.
+    Pickles of arrays and generators contain names of NumPy's private modules and checksums of NumPy's compiled classes. Because
+    these differ between versions, an older version of NumPy cannot open a pickle that a newer version wrote. The packed value
+    contains no objects of NumPy's classes.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class Pass(NamedTuple):
     batches: SharedBatches | None = None
 
     def epoch(self, eta: float, rule: Rule, first_step: int, dropout_key: int) -> Epoch:
-        """Converts the pass to an `Epoch` with the learning rate `eta`, whose first update has the number `first_step`."""
+        """Converts the pass to an `Epoch` with the learning rate `eta`; the number of its first update is `first_step`."""
         order, size, weights = self.order, self.batch_size, self.data.weights
         if self.batches is None:
             return epoch_of(order, size, eta, rule, first_step=first_step, weights=weights, dropout_key=dropout_key)

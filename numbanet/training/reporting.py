@@ -135,7 +135,7 @@ class EpochLines:
             self.shown_at = now
 
     def end(self) -> bool:
-        """Ends the line that `show` keeps replacing with the last epoch's text; returns False if there is no such line."""
+        """Ends the replaceable line with the last epoch's text; returns False if there is no replaceable line."""
         if self.live is None or not self.text:
             return False
         self.live.end(self.text)

@@ -213,7 +213,7 @@ def _power(by: float, count: int) -> float:
 
 @dataclass(frozen=True)
 class OfEpoch(Schedule):
-    """A schedule that calls a function. The user's function returns the learning rate itself instead of a factor.
+    """A schedule that calls the user's function, which returns the learning rate itself, not a factor.
 
     Parameters
     ----------

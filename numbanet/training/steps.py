@@ -44,7 +44,7 @@ def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Trains on an epoch's parts by iterating over each of `passes`; yields the sums of losses and correct outputs so far."""
+    """Trains on all parts of an epoch, one per element of `passes`; yields the sums of losses and correct outputs so far."""
     before = NO_TOTALS
     for each in passes:
         last = NO_TOTALS

@@ -359,7 +359,7 @@ def test_output_closed_by_its_reader_is_not_an_error(model):
 
 @pytest.mark.skipif(_cuda.SIMULATED or config.DISABLE_JIT, reason="loads machine code from the cache")
 def test_a_process_that_loads_its_code_from_the_cache_imports_only_modules_that_it_needs():
-    """Importing the modules that the test looks for takes a fifth of the time in which a process starts and trains."""
+    """To import the four modules below takes a fifth of the time in which a process starts and trains."""
     code = """
 import sys, numpy, numbanet
 numbanet.Network([2, 2], "softmax", "cce").train_step(numpy.eye(2), numpy.eye(2), 0.1)

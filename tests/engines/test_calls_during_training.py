@@ -37,7 +37,7 @@ def predict_and_evaluate(engine, x, y):
 
 
 def train(engine, x, y):
-    """Trains an engine during another training on the same arrays, and then restores the parameters and the moments."""
+    """Trains an engine that is already in training on the same arrays, and then restores its parameters and moments."""
     parameters, moments = np.array(engine.read()), [np.array(moment) for moment in engine.read_moments(1)]
     for _ in engine.train_epoch(x, y, epoch_of(np.arange(COUNT), BATCH, 0.5, RULE)):
         gradients(engine, x, y)

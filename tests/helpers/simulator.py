@@ -1,9 +1,9 @@
-"""A faster scheduler for Numba's CUDA simulator, which runs the threads of a block one after another.
+"""A faster scheduler for Numba's CUDA simulator: it runs the threads of a block one after another.
 
 Numba's own scheduler runs all threads of a block as Python threads at the same time, and asks each thread again and again
 whether the thread waits at a barrier. The scheduler of this module runs a thread until the thread reaches a barrier or its end,
-and only then runs the next thread. With this scheduler, the tests take a fifth of the time. In addition, the scheduler shows a
-missing barrier in every run: without the barrier, a thread reads values before the threads that run later write them.
+and only then runs the next thread. With this scheduler, the tests take a fifth of the time. If a barrier is missing, this
+scheduler shows the error in every run: a thread reads values that later threads have not written yet.
 """
 
 import contextvars
@@ -66,7 +66,8 @@ class Block:
     """A block, of which one thread runs at a time.
 
     The list `turns` is a stack of the threads that run before the next barrier. The list `waiting` holds the threads that wait
-    at the barrier, in the order of their arrival. After the barrier, `waiting` becomes the stack, so the order is reversed.
+    at the barrier, in the order of their arrival. After the barrier, `waiting` becomes `turns`, so the thread that arrived last
+    runs first.
     """
 
     def __init__(self, function, grid_shape, block_shape, debug):
@@ -84,7 +85,7 @@ class Block:
             raise self.error
 
     def begin_threads(self):
-        """Begins CUDA threads in this Python thread; once one waits at a barrier, a new Python thread begins the others."""
+        """Begins CUDA threads in this Python thread until one waits at a barrier; a new Python thread begins the others."""
         while self.turns and not self.turns[-1].begun:
             thread = self.turns.pop()
             try:

@@ -224,7 +224,7 @@ def test_predictions_on_the_gpu_stay_there(device, kernels, monkeypatch):
 
 
 def sizes_copied_to_the_host(monkeypatch, kind) -> list:
-    """Returns a list to which every later copy to the host appends its number of elements."""
+    """Returns a list to which every later copy to the host appends the number of elements of the copied array."""
     copied, copy_to_host = [], kind.copy_to_host
 
     def noted(self, *arguments, **options):
@@ -356,7 +356,7 @@ def test_classes_are_those_of_the_host(binary):
 
 
 def as_on_a_gpu(value):
-    """Converts arrays to float32, except labels, as users would do for a GPU; returns None if a GPU cannot hold `value`."""
+    """Converts arrays to float32, except labels, as users would for a GPU; returns None if `value` cannot be a GPU array."""
     try:
         array = np.asarray(value)
     except ValueError:

@@ -186,7 +186,7 @@ FALLING = [1.0, 0.9] + [0.95] * 12
 
 
 def cuts(rates):
-    """Returns the epochs, counted from 1, after which the learning rate falls, from the list of all epochs' rates."""
+    """Returns the epochs, counted from 1, after which the learning rate falls; `rates` contains the rate of each epoch."""
     return [epoch for epoch, (one, two) in enumerate(itertools.pairwise(rates), start=1) if two < one]
 
 

@@ -133,7 +133,7 @@ def arrays(kind):
 
 @pytest.fixture(scope="module")
 def report_of(tmp_path_factory):
-    """Returns a function that returns the path of a report, which is written once, the report's network and its targets."""
+    """Returns a function that returns a report's path, network and targets; each kind of report is written only once."""
     folder = tmp_path_factory.mktemp("reports")
 
     @functools.cache
@@ -247,7 +247,7 @@ def test_a_time_limit_is_stated(tmp_path, monkeypatch):
     net = Network([3, 3, 1], "tanh", "sse", seed=0, kernels="reference")
     pictures.report(tmp_path / "report.html", net, np.hstack([X, X[:, :1] / 100]), y, shape=(1, 3))
     shown = sections_of(tmp_path / "report.html")["importance"]
-    assert "The measurement ended after 20 seconds, when 2 of the 3 columns were measured" in shown
+    assert "The time limit of 20 seconds ended the measurement after 2 of the 3 columns" in shown
     assert "The measurement left out x[2]." in shown and "not measured are grey" in shown
 
 

@@ -80,7 +80,7 @@ LONG = {
 
 
 def is_drawing(name):
-    """Returns True if the drawing on a new figure is one of DRAWINGS, whose texts another test checks."""
+    """Returns True if `LONG[name]` is one of DRAWINGS, whose texts on a new figure another test checks."""
     return LONG[name] in DRAWINGS.values()
 
 

@@ -1,7 +1,7 @@
 """Builds the software GPU if necessary, and runs a command with it: python -m tests.software_gpu COMMAND ...
 
-Without a command, the module only builds the software GPU. After the command, the module prints how many kernels have run, and
-the findings (errors in kernels) that no test has expected. If there are unexpected findings, the exit status is not 0. The page
+Without a command, the module only builds the software GPU. After the command, the module prints how many kernels ran, and the
+findings (errors in kernels) that no test expected. If there are unexpected findings, the exit status is not 0. The page
 docs/software-gpu.md lists the environment variables that the software GPU reads.
 """
 

@@ -30,7 +30,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Returns the import spec of the module with numba-cuda's linker.
 
-        The spec's loader also replaces the method `_Linker.complete`.
+        After it has executed the module, the spec's loader replaces the method `_Linker.complete`.
         """
         if name not in LINKERS:
             return None

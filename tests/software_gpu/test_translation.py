@@ -62,7 +62,7 @@ def divided(x, y):
 def exactly(x, y, z, kind, rounding):
     """Returns x y + z, rounded once.
 
-    Returns None if the result is 0, whose sign depends on the rounding mode, or is subnormal or too large for the type.
+    Returns None if the result is subnormal, too large for the type, or 0; the sign of 0 depends on the rounding mode.
     """
     if not all(map(math.isfinite, (x, y, z))):
         return x * y + z

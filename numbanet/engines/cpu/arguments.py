@@ -100,7 +100,7 @@ class Draw(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Successive samples of a batch, called a block, that the network processes together.
+    """A block: successive samples of a batch, which the network processes together.
 
     Parameters
     ----------

@@ -6,9 +6,9 @@ The names MR, NR, KC and MC come from Goto and van de Geijn (2008, doi:10.1145/1
     c (MC, n) += x (MC, KC) * w (KC, n)      KC columns of MC rows of x stay in L2 while the panels of w are read
 
 A panel is a block of NR columns of a matrix, and a slab is a block of MC rows of x. The microkernel is the innermost loop of
-the matrix products. Each slab of x is multiplied by every panel of w before the next slab begins; numbanet therefore does not
-need NC, another block size of BLIS. The comments in this module give sizes in bytes for float32. The block sizes KC and MC, and
-the number of samples in a block, do not change results, because the terms of a sum are always added in the same order.
+the matrix products. Each slab of x is multiplied by every panel of w before the next slab. Unlike BLIS, numbanet therefore
+needs no block size NC. The comments in this module give sizes in bytes for float32. The block sizes KC and MC, and the number
+of samples in a block, do not change results, because the terms of a sum are always added in the same order.
 """
 
 from numbanet.engines.cpu.registers import REGISTERS

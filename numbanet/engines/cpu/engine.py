@@ -52,8 +52,8 @@ class Terms(NamedTuple):
         If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
         that sets `spare` to True must hold the engine's lock from the first to the last block of a batch.
     reached : list, optional
-        The training call puts an array into this list. In the array, the caller can read the position that the call has
-        reached, even if a signal handler raised an exception (see `threads.Crew.call`).
+        A list to which the training call appends the array `team`. If a signal handler raises an exception, the caller reads
+        from team[POSITION] the position that the call has reached (see `threads.Crew.call`).
     """
 
     rule: Rule
@@ -67,7 +67,7 @@ NO_TERMS = Terms(PLAIN)
 
 
 class Claim:
-    """Reserves the first of the two arrays for gradients for one epoch, as long as the `Claim` object exists."""
+    """Reserves the first array for gradients (at `Layout.gradients`) for one epoch, as long as the `Claim` object exists."""
 
 
 class FastCpuEngine:
@@ -75,10 +75,10 @@ class FastCpuEngine:
 
     To train, the engine calls a compiled function, which processes a slice (some successive steps) of an epoch per call. The
     method `train_epoch` may yield between two blocks of a batch, when the gradients of only some of the batch's samples have
-    been added up. Callbacks and other threads may call the engine between two blocks of a batch, and must not change the
-    unfinished gradients. The memory layout of the network therefore has two arrays for gradients. Only one epoch at a time,
-    which holds a `Claim`, adds up its gradients in the first array for gradients. Calls without a `Claim` use the second array
-    for gradients, and hold the lock until their gradients are complete.
+    been added up. Callbacks and other threads may then call the engine, and must not change the unfinished gradients. The
+    memory layout of the network therefore has two arrays for gradients. At most one epoch at a time holds a `Claim`; it adds up
+    its gradients in the first array. Calls without a `Claim` use the second array, and hold the engine's lock until their
+    gradients are complete.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def tiles_of(layer, groups, nr):
 
 @njit_merged
 def rows_of(block, member):
-    """Returns this thread's range of the block's rows in memory: groups of MR = 6 rows; the last group may have fewer."""
+    """Returns this thread's range of the block's rows in memory: whole groups of MR = 6 rows, fewer at the block's end."""
     groups = thread_range(-(-block.n // MR), member)
     return Span(block.first + groups.begin * MR, block.first + min(groups.end * MR, block.n))
 
@@ -151,7 +151,7 @@ def backward(workspace, block, step, draw, member):
 def block_at(position, first, block_rows, count, job):
     """Returns the block of at most `block_rows` samples that begins at `position`.
 
-    `first` is the row that holds the block's first sample in the matrices in memory. `count` is the length of `Samples.order`.
+    In the matrices in memory, the block begins with row `first`. `count` is the length of `Samples.order`.
     """
     batch = position // job.batch_size
     begin = batch * job.batch_size

@@ -35,14 +35,14 @@ def _quotas(process: Path) -> Iterator[float]:
 
 
 def _folders(point: Path, root: str, group: str) -> Iterator[Path]:
-    """Yields the folders of a control group and the groups around it, from `group` out to `root`, whose folder is `point`."""
+    """Yields the folders of the control group `group` and of each group around it, out to `root`, mounted at `point`."""
     inside = PurePosixPath(group)
     inside = inside.relative_to(root) if inside.is_relative_to(root) and ".." not in inside.parts else PurePosixPath()
     yield from (point / part for part in (inside, *inside.parents))
 
 
 def _quota_2(group: Path) -> float:
-    """Returns the quota of a control group of version 2, from its file cpu.max, which holds a time, or "max", and a period."""
+    """Returns the quota of a control group of version 2. Its file cpu.max holds a time (or "max" for no quota) and a period."""
     return _ratio(*_words(group / "cpu.max"))
 
 

@@ -36,7 +36,7 @@ _OTHERS = RegisterFile("generic", 16, 16)
 def register_file() -> RegisterFile:
     """Returns the `RegisterFile` with the widest SIMD registers that compiled code may use.
 
-    The environment variables NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, if they are set, restrict the instructions that Numba uses.
+    The environment variables NUMBA_CPU_NAME and NUMBA_CPU_FEATURES restrict the instructions that Numba uses.
     """
     listed = getattr(numba.core.config, "CPU_FEATURES", None)
     if listed is None:

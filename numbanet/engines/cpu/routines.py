@@ -61,12 +61,12 @@ def compile_longest(dtype: str, *names: str) -> None:
 
 
 def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspace, clips: bool) -> Callable:
-    """Returns the compiled function `run` for the argument types of a call.
+    """Returns the compiled function `run` for the types of `arguments`.
 
     Compiles `run` and all routines that `task` needs, unless they are compiled already. Writes the routines' addresses to
-    `workspace.header` and to `workspace.layers`, an array with one record for each layer that the call computes. `clips` is
-    true if the update rule clips gradients. If this process may use two or more cores, a second process compiles routines of
-    LONGEST, while this process compiles `run` and the other routines.
+    `workspace.header` and to `workspace.layers`, an array with one record for each layer to compute. `clips` is true if the
+    update rule clips gradients. If this process may use two or more cores, a second process compiles matrix products at the
+    same time.
     """
     dtype, header, layers, trains = topology.dtype, workspace.header[0], workspace.layers, task == TRAIN
     longest = _longest(task)
@@ -105,7 +105,7 @@ def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager
 
 
 def _prepare_layers(topology: Topology, trains: bool, header: Any, layers: np.ndarray) -> None:
-    """Writes the activation functions' addresses and, if `trains` is true, their derivatives' to `header` and `layers`."""
+    """Writes to `header` and `layers` the addresses of the activation functions and, if `trains` is true, of derivatives."""
     dtype, last = topology.dtype, len(layers) - 1
     for l, layer in enumerate(layers):
         if layer["kind"] == SOFTMAX and l < last:

@@ -6,9 +6,9 @@ join the team at any time, and take part in the work from the next round (block 
 start the other threads slowly, thread 0 waits for the other threads before the first block of samples, but only for a few
 milliseconds. The computed results do not depend on the number of threads.
 
-In predictions and evaluations, there are turns instead of rounds: in a turn, a thread takes the next block of samples, and
-computes all layers for the block alone. In predictions and evaluations, no thread waits for another thread, except thread 0 at
-the end of the call.
+In predictions and evaluations, each thread takes the next block of samples, and computes all layers for this block alone. This
+work is called a turn. During turns, no thread waits for another thread; at the end of the call, thread 0 waits for all helping
+threads.
 
 A team (the threads of one compiled call) is represented by an int64 array, whose fields lie in separate cache lines.
 """

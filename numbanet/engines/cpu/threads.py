@@ -82,19 +82,19 @@ class Crew:
 
     @property
     def helping(self) -> int:
-        """The number of threads that now help calling threads."""
+        """The number of helping threads in all calls in progress."""
         return sum(call.helpers for reference in list(self.calls) if (call := reference()))
 
     def call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None = None) -> Any:
-        """Calls `run` in the calling thread and in helping threads on free cores, in at most `most` threads altogether.
+        """Calls `run` in the calling thread and in helping threads on free cores: at most `most` threads altogether.
 
         If `most` is UNCOUNTED, only the calling thread computes, and the set `calls` does not record the call.
 
-        The calling thread calls run(*arguments, team, helps) with helps = False; `call` returns the result. Helping threads
-        pass helps = True. The threads communicate through the array `team`. If a signal handler raises an exception during
-        `run`, Python raises the exception after `run` has returned, and the result is lost. Before `run` begins, `call`
-        therefore appends `team` to the list `reached`. After an exception, the caller reads from team[POSITION] the position
-        that `run` has reached (0 if `run` has not begun).
+        The calling thread calls run(*arguments, team, helps) with helps = False, and helping threads with helps = True. `call`
+        returns the calling thread's result. The threads communicate through the array `team`. If a signal handler raises an
+        exception during `run`, Python raises the exception after `run` has returned, and the result is lost. Before `run`
+        begins, `call` therefore appends `team` to the list `reached`. After an exception, the caller reads from team[POSITION]
+        the position that `run` has reached (0 if `run` has not begun).
         """
         if most == UNCOUNTED:
             team = new_team(0)

@@ -159,7 +159,7 @@ class FastCudaEngine:
         yield notes.totals()
 
     def _train(self, plan: TrainingPlan, x: Any, y: Any, part: Epoch, before: int, notes: Notes) -> Iterator[int]:
-        """Trains on a part of an epoch, and yields, again and again, how many of the part's samples have been processed.
+        """Trains on a part of an epoch, and yields, several times, the number of samples of this part processed so far.
 
         `before` is the number of samples in the earlier parts of the epoch.
         """
@@ -205,7 +205,7 @@ class FastCudaEngine:
     def _grid(self, batch_size: int, plan: GridPlan) -> Grid:
         """Returns the grid of thread blocks that trains on all multiprocessors, as `plan` describes.
 
-        The engine keeps the grid, and returns the same grid again if the next call has the same batch size and plan.
+        The engine keeps the grid for a next call with the same batch size and plan.
         """
         if self.grid is None or (self.grid.batch_size, self.grid.plan) != (batch_size, plan):
             self.grid = Grid(self.topology, batch_size, plan)
@@ -243,8 +243,7 @@ class FastCudaEngine:
 
         The engine keeps the last two `Steps` objects in `self.steps`, because chunks of samples alternate between two buffers
         on the GPU. `_take_steps` removes the returned object from `self.steps`, and the caller adds the object again after use.
-        While the returned object is in use, a second call with the same arrays, for example from training in a callback,
-        creates another `Steps` object.
+        If a callback trains on the same arrays meanwhile, `_take_steps` creates another `Steps` object.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:
@@ -306,7 +305,7 @@ class FastCudaEngine:
                 yield rows, self.workspaces.of(rows.stop - first), [array[within] for array in there]
 
     def _bytes_for(self, count: int, *arrays: Any) -> int:
-        """Returns the number of bytes of GPU memory that computing with `count` samples at a time needs.
+        """Returns the number of bytes of GPU memory that are needed to compute with `count` samples at a time.
 
         If there are more than `count` samples, the memory holds two workspaces (arrays for intermediate values): one for groups
         of `count` samples, and one for the last group, which may be smaller. If samples are streamed (copied to the GPU in
@@ -317,7 +316,7 @@ class FastCudaEngine:
         return workspaces + buffers + arrays[0].shape[0] * NOTES_BYTES
 
     def _make_room(self, count: int, *arrays: Any) -> float:
-        """Deletes arrays that are kept for later calls, if `count` samples would not fit into the free memory otherwise.
+        """Deletes the arrays kept for later calls if `count` samples do not fit into the free memory beside them.
 
         Returns the number of free bytes, or infinity if the arrays for `count` samples exist already.
         """
@@ -345,12 +344,12 @@ def _are_streamed(arrays: tuple) -> bool:
 
 
 def part_of(epoch: Epoch, samples: slice, rows: NDArray[np.integer]) -> Epoch:
-    """Returns an epoch that consists of some samples of `epoch`.
+    """Returns an epoch that consists of the samples epoch.order[samples].
 
-    The returned epoch consists of the samples epoch.order[samples]. `rows` holds the row indices of these samples, and becomes
-    the order of the returned epoch. If all samples are in GPU memory, `rows` is `epoch.order` itself, and the returned epoch
-    has the sample weights of `epoch`. If the samples are streamed (copied to the GPU in chunks), `rows` holds indices into a
-    buffer that contains only these samples, and the returned epoch has only the weights of these samples.
+    `rows` holds the row indices of these samples, and becomes the order of the returned epoch. If all samples are in GPU
+    memory, `rows` is `epoch.order` itself, and the returned epoch has the sample weights of `epoch`. If the samples are
+    streamed (copied to the GPU in chunks), `rows` holds indices into the buffer of a chunk, and the returned epoch has only the
+    chunk's sample weights.
     """
     steps = slice(samples.start // epoch.batch_size, -(-samples.stop // epoch.batch_size))
     weights = epoch.weights

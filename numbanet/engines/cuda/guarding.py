@@ -60,7 +60,7 @@ class GuardedEngine:
     """Wraps a GPU engine: if a call fails, the network gets back the parameters from before the call.
 
     Calls from several threads are executed one after another, because they share arrays on the GPU. During training, other
-    threads can call the engine whenever `train_epoch` yields, which happens between two batches.
+    threads can call the engine whenever `train_epoch` yields between two batches.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ class GuardedEngine:
     ----------
     kept, kept_moments : ndarray, list of ndarray
         Copies, in host memory, of the parameters and of the update rule's moments after the last call that was not interrupted.
-        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. After an epoch, which ends
-        with such a copy, `read` therefore copies nothing.
+        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. Each epoch ends by
+        renewing the copies, so that `read` then copies nothing.
     changed : bool
         Whether the parameters on the GPU may differ from `kept`, because training is running or was interrupted.
     lost : str or None

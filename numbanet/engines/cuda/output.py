@@ -1,6 +1,7 @@
-"""Computes softmax, and the loss, correct outputs and delta of the output layer: values that depend on all neurons of a layer.
+"""Computes the activations, the loss, the correct outputs and delta of the output layer.
 
-Each thread computes the values of one sample, by calling the loops of `numbanet.equations` with matrices of a single row.
+Some of these values depend on all neurons of the layer. Each thread therefore computes one whole sample, by calling the loops
+of `numbanet.equations` with matrices of a single row.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ THREADS = 2 if SIMULATED else 32
 
 
 class OutputLayer(NamedTuple):
-    """The integers that stand for the network's loss and the last layer's activation, and epsilon, the slope of leaky_relu."""
+    """The integer constants of the loss and of the last layer's activation function, and epsilon, the slope of leaky_relu."""
 
     loss_kind: Any
     kind: Any
@@ -43,8 +44,8 @@ class OutputLayer(NamedTuple):
 class OutputWork(NamedTuple):
     """The scratch arrays that `output_row` uses for one sample.
 
-    `u` and `dl` have the shape (1, n_out). `u` holds the values u for which sigmoid(u) = y_hat; `dl` holds dL/da. `z_max` and
-    `others` have the shape (1,). `z_max` holds the largest z; `others` holds the sum of e^(z - z_max) without its largest term.
+    `u` (1, n_out) holds the values u_j for which sigmoid(u_j) = a_j. `dl` (1, n_out) holds dL/da_j, or dL/du_j for softmax with
+    BCE. `z_max` (1,) holds the largest z_j. `others` (1,) holds the sum of e^(z_j - z_max) without its largest term.
     """
 
     u: Any

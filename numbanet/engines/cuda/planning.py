@@ -52,7 +52,7 @@ class TrainingPlan(NamedTuple):
     estimate : float
         Estimated time of a training step, in microseconds.
     grid : GridPlan or None
-        For "cooperative", the division of the network among the blocks; None for the other ways.
+        For "cooperative", the division of the network among the blocks; otherwise None.
     """
 
     way: str
@@ -100,7 +100,7 @@ def possible_plans(topology: Topology, batch_size: int, limits: Limits) -> list[
 
 
 def reason(topology: Topology, batch_size: int, limits: Limits) -> str:
-    """Returns a sentence that explains the choice of the way to train by the shared memory and the time that each way needs."""
+    """Returns a sentence that explains the choice of the way to train: the shared memory and the time that each way needs."""
     plans = {plan.way: plan for plan in possible_plans(topology, batch_size, limits)}
     wanted = resident.shared_bytes(topology, batch_size)
     lines = [

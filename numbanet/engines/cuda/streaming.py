@@ -38,7 +38,7 @@ def fits(wanted: int) -> bool:
 class Place(NamedTuple):
     """A buffer for a chunk of samples: arrays in pinned memory of the host, and arrays of the same shapes in GPU memory.
 
-    Each of the tuples `pinned` and `on_gpu` consists of an array of shape (rows, n_in) for x, and an array of shape (rows,
+    For a buffer of m samples, each of the tuples `pinned` and `on_gpu` consists of an array (m, n_in) for x and an array (m,
     n_out) for y.
     """
 
@@ -146,8 +146,8 @@ class Chunks:
     def _make_places(self, at_once: int) -> None:
         """Creates two buffers for chunks, unless the existing buffers are large enough.
 
-        A buffer has room for at least `at_once` samples, and for more samples as far as the largest size of a chunk and the
-        free memory allow.
+        A buffer has room for at least `at_once` samples. If enough memory is free, it has room for more samples, up to the
+        largest size of a chunk.
         """
         if self.rows >= at_once:
             return
@@ -181,7 +181,8 @@ class Chunks:
     def _copy(self, order: np.ndarray, arrays: tuple, place: Place) -> None:
         """Starts copying a chunk to the GPU arrays of a buffer.
 
-        The samples of NumPy arrays are copied from pinned memory. For GPU arrays, a kernel gathers the samples.
+        Samples of NumPy arrays are already in pinned memory, to which `_pick` has copied them. For GPU arrays, a kernel gathers
+        the samples.
         """
         for array, pinned, there in zip(arrays, *place, strict=False):
             if isinstance(array, np.ndarray):

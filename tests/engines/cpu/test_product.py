@@ -96,9 +96,10 @@ class Layers:
         )
 
     def run(self, loop, *arguments, tiles, writes):
-        """Runs a loop on three ranges of tiles; checks that only scratch memory and one matrix change.
+        """Runs a loop on each third of the tiles; checks that only scratch memory and one matrix change.
 
-        `writes` = (start, columns, rows): the offset of the matrix, its columns, and the rows of its panels (column blocks).
+        `writes` = (start, columns, rows) describes this matrix: its offset in memory, its number of columns, and the number of
+        rows of its panels (column blocks).
         """
         before = self.memory.copy()
         for third in range(3):
@@ -113,7 +114,7 @@ class Layers:
 
 
 def assert_product(found, expected, magnitude):
-    """Checks that each error is at most 16 eps * `magnitude`, which is the sum of the absolute values of the sum's terms."""
+    """Checks that each error is at most 16 eps * `magnitude`, the sum of the absolute values of the terms."""
     assert (np.abs(found - expected) <= 16 * np.finfo(found.dtype).eps * magnitude).all()
 
 
@@ -157,10 +158,7 @@ def test_products_are_right_at_every_edge(dtype, shape):
 
 
 def test_block_sizes_fit_together():
-    """A slab (MC rows) has whole tiles (MR rows); KC, the terms added at a time, is a multiple of a panel's width.
-
-    The functions `sample_rows` and `pack_transposed` assume this.
-    """
+    """The functions `sample_rows` and `pack_transposed` assume that large blocks consist of whole small blocks."""
     assert MC % MR == GRADIENT_MC % MR == BLOCK_ROWS % MR == 0
     assert KC % panel_width(np.dtype("float32")) == KC % panel_width(np.dtype("float64")) == 0
     assert RANDOM_NUMBERS % panel_width(np.dtype("float32")) == 0

@@ -13,7 +13,7 @@ import pytest
 import numbanet
 from numbanet._compile import njit_entry
 from numbanet.engines.cpu import epoch, threads
-from numbanet.engines.cpu.blocks import KC
+from numbanet.engines.cpu.blocks import KC, STRIP
 from numbanet.engines.cpu.kernels.layout import panel_width
 from numbanet.engines.epoch import epoch_of
 from tests.helpers.engines import each
@@ -67,7 +67,7 @@ def test_helpers_compute_too():
     engine, _ = engine_with_parameters(TOPOLOGY, "cpu", "fast")
     x, y = data(TOPOLOGY, 300)
     (header,), *_ = engine.layout.records(300)
-    second = header["packed"] + KC * panel_width(TOPOLOGY.dtype)
+    second = header["packed"] + STRIP * KC * panel_width(TOPOLOGY.dtype)
     for _ in range(1000):  # each call takes one block; on a busy machine, a helper may be too late for some of the calls
         engine.loss_and_gradients(x, y)
         if engine.layout.memory[second]:

@@ -232,7 +232,7 @@ def test_an_unknown_parameter_fails():
 
 
 class Recorder(CpuLoops):
-    """A replacement for the function that calls loops: computes nothing, and records the types of the loops' arguments."""
+    """A stand-in for `CpuLoops` that runs no loop, but records the types of the loops' arguments."""
 
     empty = staticmethod(np.zeros)
 

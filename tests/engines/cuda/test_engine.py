@@ -86,7 +86,7 @@ def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, 
 def test_all_ways_train_the_same_network_with_formulas_of_users(monkeypatch, dtype):
     """The tests in tests/formulas compare the reference kernels with NumPy.
 
-    In every way to train on a GPU, the engine keeps z of the last layer, which the derivative of swish needs.
+    In every way to train on a GPU, the engine keeps z, the argument of the last layer's swish, for the derivative of swish.
     """
     top = topology((3, 5, 4, 2), ("steep", "tanh", "swish"), "huber", dtype, (SWISH, STEEP, HUBER))
     check_ways(monkeypatch, top, ways(top))
@@ -99,7 +99,7 @@ def test_a_derivative_that_needs_z_is_trained_by_products():
 
 @each("spread", [1, 2, 3])
 def test_tiles_of_any_shape_train_the_same_network(monkeypatch, spread):
-    """Each layer's matrix w is cut into several tiles, each for one thread block, in each direction.
+    """Each layer's matrix w is cut into two to six tiles, each for one thread block.
 
     Some thread blocks get no tile. A tile consists of squares, each computed by one thread; some threads get several squares.
     """

@@ -35,7 +35,7 @@ def free(monkeypatch):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Returns a list; each time an engine asks for a workspace (arrays of results), its number of samples is appended."""
+    """Returns a list that receives the number of samples each time an engine asks for a workspace (arrays of results)."""
     numbers, of = [], Workspaces.of
     monkeypatch.setattr(Workspaces, "of", lambda self, n: numbers.append(n) or of(self, n))
     return numbers
@@ -140,7 +140,7 @@ def small(device="cuda", kernels="fast"):
 def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
     """After a MemoryError, the network has its old parameters, and a second call succeeds.
 
-    The test makes every fifth allocation of the call fail, each in a separate call with a new network.
+    One allocation fails per call with a new network; the test tries every fifth allocation of the call.
     """
     kernels, call = "reference" if way == "reference" else "fast", CALLS[call]
     if kernels == "fast":
@@ -165,7 +165,7 @@ def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
 
 
 def test_a_warning_that_needs_memory_is_no_reason_to_fail(allocations):
-    """After training, `fit` computes the loss before training, with a second network, and may warn of a worse loss."""
+    """To warn of a worse loss after training, `fit` computes the loss of the initial parameters with a second network."""
 
     def without_memory(epoch, logs):
         allocations.failing = allocations.made + 1
@@ -201,7 +201,7 @@ def test_on_a_gpu_with_little_memory(kernels):
 
 
 def calls(kernels):
-    """Checks that calls that need little memory work before and after calls that need more memory than the GPU has."""
+    """Checks that small calls work before and after calls that need more memory than the GPU has."""
     random = np.random.default_rng(0)
     x, y = random.standard_normal((2_000, 20), "f4"), random.integers(0, 3, 2_000)
     host = Network([20, 8, 3], ["relu", "softmax"], "cce", seed=0)

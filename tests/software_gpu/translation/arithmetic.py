@@ -158,7 +158,7 @@ def _selected(kind: str, instruction: Instruction, operands: Operands) -> str:
 
 
 def _packed(instruction: Instruction, operands: Operands) -> str:
-    """Returns the C++ statement for a move from one register to several smaller registers, or from several to a larger one.
+    """Returns the C++ statement for a move that splits a register into smaller registers, or joins registers into a larger one.
 
     The first of the smaller registers holds the lowest bits.
     """

@@ -17,7 +17,8 @@ COPY_SIZES = ("4", "8", "16")
 def translated(instruction: Instruction, operands: Operands, kernel: Kernel, site: str) -> str | None:
     """Returns the C++ statement for a PTX instruction, or None if this module does not know the instruction.
 
-    `site` is a C++ expression for the address of the `Site` that describes the instruction in findings (see driver/kernels.h).
+    `site` is a C++ expression for the address of the `Site` that describes the instruction in reported errors (see
+    driver/kernels.h).
     """
     opcode, arguments = instruction.opcode, instruction.operands
     if found := ACCESS.fullmatch(opcode):

@@ -89,7 +89,7 @@ class Declaration:
 
 @dataclass(frozen=True)
 class LocalArray:
-    """Local memory: an array that each thread has for itself, and that is indexed by a variable."""
+    """An array in local memory: each thread has its own, and indexes it with a variable."""
 
     name: str
     size: int
@@ -142,7 +142,7 @@ class Module:
 
     @property
     def dynamic_at(self) -> int:
-        """The address at which dynamic shared memory, whose size the launch sets, begins."""
+        """The address of the dynamic shared memory, whose size the launch sets."""
         return aligned(self.shared_end, self.dynamic_alignment)
 
 

@@ -202,8 +202,8 @@ def tile_routine(kind: int) -> Any:
 def constants_of(rule: rules.Rule, dtype: np.dtype, from_memory: bool) -> tuple[int, Any, Any, Any, Any, Any, int]:
     """Returns all fields of an `UpdateRule` except `rates`, with the constants converted to the network's dtype.
 
-    If `from_memory` is true, plain gradient descent, too, reads gradients from memory instead of registers. `constants_of`
-    compiles the function that `tile_routine` returns, if an update needs this function.
+    If `from_memory` is true, plain gradient descent, too, reads gradients from memory instead of registers. If the rule reads
+    gradients from memory, `constants_of` also compiles the function that updates tiles.
     """
     constants: Any = map(dtype.type, (rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm))
     stored = from_memory or rule.kind != rules.GRADIENT_DESCENT or rule.weight_decay != 0 or rule.clip_norm < np.inf

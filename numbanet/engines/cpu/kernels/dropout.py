@@ -114,7 +114,7 @@ def forward(workspace, l, draw, block, thread, span):
 def backward(workspace, l, draw, block, thread, span):
     """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if layer l has softmax.
 
-    dL/dx, delta and dL/da use the same memory: the panels (blocks of NR neurons) for delta of layer l.
+    The old and the new values have the same place: the panels (blocks of NR neurons) for delta of layer l.
     """
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr = NR_VECTORS * lanes(memory)

@@ -2,9 +2,8 @@
 
 Each activation function has two routines of its own, one for a and one for delta, so that LLVM can vectorise the routines'
 loops. (The loops of `numbanet.equations`, in contrast, select the activation function again for every number.) In memory, the
-activation a overwrites z, except for the activation functions in `topology.KEEPS_Z`, for which z is kept in separate memory. If
-a has overwritten z, the derivatives of relu and leaky_relu are computed from a; a gives the same derivative as z, because a is
-positive if and only if z is positive.
+activation a overwrites z, unless the derivative must be computed from z (see `Topology.keeps_z`). If a has overwritten z, the
+derivatives of relu and leaky_relu are computed from a, because a is positive if and only if z is positive.
 
 To add an activation function, add a row to the table FORMULAS.
 """
@@ -64,9 +63,9 @@ def users_formula(own: Any) -> Formula:
 
 @cache
 def activation(formula: Formula) -> Any:
-    """Returns the compiled function that replaces `count` values z, from memory[a] on, with phi(z).
+    """Returns the compiled function that overwrites `count` values z with phi(z), beginning at memory[a].
 
-    If the arguments `z` and `a`, which are offsets in `memory`, differ, the function first copies the values to memory[z], ...
+    If the offsets `z` and `a` in `memory` differ, the function first copies the values to memory[z], ...
     """
     phi = njit_merged(formula.phi)
 
@@ -82,7 +81,7 @@ def activation(formula: Formula) -> Any:
 
 @cache
 def activation_error(formula: Formula) -> Any:
-    """Returns the compiled function that replaces `count` values dL/da, from memory[delta] on, with dL/da da/dz.
+    """Returns the compiled function that overwrites `count` values dL/da with dL/da da/dz, beginning at memory[delta].
 
     The values z begin at memory[z], and the values a begin at memory[a]. If the activations a have overwritten z, the offsets
     `z` and `a` are equal.

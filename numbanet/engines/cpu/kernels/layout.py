@@ -169,7 +169,7 @@ class Layout:
         return self._records[key]
 
     def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """Creates and returns the header, the layers' records and the layout's length, as described in `records`."""
+        """Returns new values for the method `records`: the network's header, one record per layer, and the layout's length."""
         topology, width, end = self.topology, self.width, 0
 
         def place(count):
@@ -212,7 +212,7 @@ class Layout:
     def write(self, flat: np.ndarray, offset: int = 0) -> None:
         """Copies a flat vector with w and b of all layers into the panels (blocks of NR columns) that store the parameters.
 
-        To write gradients or moments instead, pass the index in `memory` at which they begin as `offset`.
+        For gradients or moments, `offset` is the index in `memory` at which they begin.
         """
         for canonical, in_panel in self._pieces(flat, offset):
             in_panel[...] = canonical
@@ -220,7 +220,7 @@ class Layout:
     def read(self, offset: int = 0) -> np.ndarray:
         """Returns the parameters as a flat vector with w and b of all layers.
 
-        To read gradients or moments instead, pass the index in `memory` at which they begin as `offset`.
+        For gradients or moments, `offset` is the index in `memory` at which they begin.
         """
         flat = np.empty(self.topology.parameter_count, self.topology.dtype)
         for canonical, in_panel in self._pieces(flat, offset):

@@ -95,8 +95,8 @@ class Loss(NamedTuple):
         term(y, z, a) computes the term of one output of one sample. The term is not divided by the number n of samples in the
         batch.
     d_term : callable
-        d_term(n, y, a) computes dL/dz for the losses bce and cce, whose formulas include the output layer's activation
-        function, and dL/da for all other losses. The number of samples in the batch is n.
+        d_term(n, y, a) computes dL/da or, for the losses bce and cce, whose formulas include the output layer's activation
+        function, dL/dz.
     """
 
     name: str
@@ -128,7 +128,7 @@ def users_loss(own: Any, outputs: int) -> Loss:
 
 @njit_part
 def nothing(memory, header, layer, span):
-    """Changes no values: the argument `prepare` of `score_routine`, or `through` of `error_routine`, if none need changing."""
+    """Does nothing: `score_routine` gets it as `prepare`, and `error_routine` as `through`, if no values need changing."""
 
 
 @njit_part

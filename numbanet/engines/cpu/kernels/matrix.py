@@ -1,4 +1,4 @@
-"""Defines a function for compiled code that views a part of a flat array as a matrix, faster than slicing and reshaping."""
+"""Makes a matrix view of a part of a flat array, in compiled code, in less time than slicing and reshaping take."""
 
 from numba.core import cgutils, types
 

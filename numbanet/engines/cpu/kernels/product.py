@@ -96,8 +96,8 @@ def groups_of(panel, width, tiles, groups, slab, rows):
     """Returns, as a `Span`, the groups (MR rows each) that this thread computes in one strip of panels and one slab of rows.
 
     The strip consists of `width` adjacent panels (blocks of NR columns), and begins with the panel whose index is `panel`. The
-    slab is a block of `rows` successive rows; `slab` is the index of the group with which it begins. `tiles` is the range of
-    all tiles (MR rows x NR columns) that this thread computes in the whole product.
+    slab is a block of `rows` successive rows, and begins with the group whose index is `slab`. `tiles` is the range of all
+    tiles (MR rows x NR columns) that this thread computes in the whole product.
     """
     begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
     if width > 1:
@@ -109,9 +109,9 @@ def groups_of(panel, width, tiles, groups, slab, rows):
 def forward(memory, header, layer, phi, groups, tiles):
     """Computes a_j = phi(z_j), where z_j = sum_i w_ij x_i + b_j, for a range of a layer's tiles (MR samples x NR neurons).
 
-    `groups` is a range of groups of MR samples, and `tiles` is a range of the tiles of these groups. `phi` is the address of
-    the compiled function that applies the activation function. If `phi` is 0, the function writes z in place of a. Reads x (n,
-    n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
+    `groups` is a range of groups (MR samples each), and `tiles` is a range of tile numbers within these groups. `phi` is the
+    address of the compiled function that applies the activation function. If `phi` is 0, the function writes z in place of a.
+    Reads x (n, n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
     """
     nr, panels, size = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_out), groups.end - groups.begin
     for slab in range(0, size, MC // MR):
@@ -132,7 +132,7 @@ def forward(memory, header, layer, phi, groups, tiles):
 
 @njit_merged
 def forward_strip(memory, header, layer, strip, i, groups):
-    """Adds w_ij x_i of at most KC inputs, beginning with input i, to z_j, for samples in `groups` and neurons in `strip`."""
+    """Adds w_ij x_i to z_j for at most KC inputs, from number `i` on, for samples in `groups` and neurons in `strip`."""
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     w = places(strip, layer.w, layer.w_rows * nr)
     a = places(strip, layer.a, header.rows * nr)
@@ -175,7 +175,7 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
 @njit_merged
 def backward_strip(memory, header, layer, before, strip, j, groups, packed):
-    """Adds w_ij delta_j of at most KC neurons, beginning with j, to dL/da_i, for samples in `groups` and inputs in `strip`.
+    """Adds w_ij delta_j to dL/da_i for at most KC neurons, from `j` on, for samples in `groups` and inputs in `strip`.
 
     The required panels (blocks of NR columns) of the transpose of w are stored one after the other, from memory[packed] on.
     """
@@ -219,10 +219,10 @@ def pack_transposed(memory, layer, panel, j, depth, packed):
 def update(memory, header, layer, block, step, tiles, scratch):
     """Computes dL/dw_ij = sum_s delta_j x_i and updates w_ij, for a range of a layer's tiles (MR inputs x NR neurons).
 
-    Computes dL/db_j = sum_s delta_j and updates b_j, too. If the block of samples is not the last of its batch, or if gradients
-    are clipped, `update` does not change w and b, but adds the block's dL/dw and dL/db to the gradients in memory; in the first
-    block of a batch, dL/dw and dL/db replace the gradients. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in, n_out) and
-    b (n_out,), or their gradients. May overwrite the STRIP * MR * NR numbers that begin at memory[scratch].
+    Also computes dL/db_j = sum_s delta_j, and updates b_j. If the block of samples is not the last of its batch, or if
+    gradients are clipped, `update` does not change w and b, but adds the block's dL/dw and dL/db to the gradients in memory.
+    For the first block of a batch, the gradients in memory count as 0. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in,
+    n_out) and b (n_out,), or their gradients. May overwrite the STRIP * MR * NR numbers that begin at memory[scratch].
     """
     groups, panels = layer.w_rows // MR, panels_of(memory, layer.n_out)
     for slab in range(0, groups, GRADIENT_MC // MR):

@@ -1,10 +1,10 @@
 """Compiles routines: functions that `run` of the module `epoch` calls by address, compiled only when a network needs them.
 
-Every computation that varies from network to network is a routine: activation functions, losses, update rules and dropout. For
-a network that trains with Adam, Adam's routine is compiled once; the compiled code of `run` is shared by all networks with the
-same dtype. The matrix products are routines, too, because a prediction does not need all of them, and because two processes can
-then compile `run` and the products at the same time. All routines for the same purpose (for example, all update rules) have the
-same argument types, which a `Signature` describes. The address of a routine is an integer; 0 stands for no routine.
+Every computation that varies from network to network is a routine: activation functions, losses, update rules and dropout. The
+compiled code of `run` is shared by all networks with the same dtype. The matrix products are routines, too, because a
+prediction does not need all of them, and because two processes can then compile `run` and the products at the same time. All
+routines for the same purpose (for example, all update rules) have the same argument types, which a `Signature` describes. The
+address of a routine is an integer; 0 stands for no routine.
 """
 
 from collections.abc import Callable

@@ -24,7 +24,7 @@ call_softmax = SOFTMAX_LAYER.call
 def softmax_tables(memory, header, layer, integers, span):
     """Computes softmax, a_j = e^z_j / sum_k e^z_k, for the samples in `span`.
 
-    Reads z from the panels (blocks of NR columns) of a. Writes z and a to two tables, which are indexed [neuron][sample].
+    Reads z from the memory at `layer.a`. Writes z and a to two tables, which are indexed [neuron][sample].
     """
     n_out, k_max, z_max, others = layer.n_out, INDEX * header.rows, header.z_max, header.others
     fill(memory, header, header.table_z, n_out, layer.a, span)
@@ -109,7 +109,7 @@ def hidden_softmax_error(memory, header, layer, integers, span):
 def become_logits(memory, header, layer, span):
     """Replaces z in its table with u = softmax_logit(z), for which sigmoid(u) = softmax(z).
 
-    For `through_logits`, also stores each sample's z in its scratch row 0, and each sample's logits u in its scratch row 1.
+    The function also stores each sample's z and logits u in its scratch rows 0 and 1, for `through_logits`.
     """
     n_out = layer.n_out
     for s in range(span.begin, span.end):
@@ -122,7 +122,7 @@ def become_logits(memory, header, layer, span):
 
 @njit_part
 def through_logits(memory, header, layer, span):
-    """Replaces dL/du in the table of delta with delta_j = sum_i dL/du_i du_i/dz_j, where sigmoid(u) = softmax(z).
+    """Replaces dL/du with delta_j = sum_i dL/du_i du_i/dz_j in the table that holds delta, for u with sigmoid(u) = softmax(z).
 
     Reads each sample's z and logits u from its scratch rows 0 and 1, which `become_logits` has filled.
     """

@@ -56,7 +56,7 @@ def _offsets(builder, places, step, half):
 
 @intrinsic
 def load_tile(typingctx, memory, places, step):
-    """Loads a tile from memory. The tile lies in several panels (blocks of NR columns), in each from an offset in `places` on.
+    """Loads a tile from memory. `places` holds, for each panel (block of NR columns) of the tile, the offset of its first row.
 
     The rows of the tile are `step` elements apart in memory.
     """
@@ -74,7 +74,7 @@ def load_tile(typingctx, memory, places, step):
 
 @intrinsic
 def store_tile(typingctx, memory, places, step, tile):
-    """Stores a tile in memory. The tile lies in several panels (blocks of NR columns), in each from an offset in `places` on.
+    """Stores a tile in memory. `places` holds, for each panel (block of NR columns) of the tile, the offset of its first row.
 
     The rows of the tile are `step` elements apart in memory.
     """
@@ -93,7 +93,7 @@ def store_tile(typingctx, memory, places, step, tile):
 def replace_tile(typingctx, function, constant, memory, places, step, tile):
     """Replaces each vector v of a tile in memory with function(constant, c, v), where c is a vector of the argument `tile`.
 
-    `tile` is a tile in registers. Its vector c has the same row and column as the vector v has in the tile in memory.
+    `tile` is a tile in registers. The vectors c and v have the same row and column in their tiles.
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
@@ -114,8 +114,8 @@ def replace_tile(typingctx, function, constant, memory, places, step, tile):
 def with_term(typingctx, function, tile, memory, x, w):
     """Returns a tile whose vectors are function(c, w_q, x_r), where c is the vector of `tile` in row r and column q.
 
-    The vectors w_q are loaded from memory; the tuple `w` contains one offset for each panel. x_r is the number memory[x[r]],
-    broadcast to a vector.
+    The tuple `w` holds, for each panel, the offset in memory of the panel's vectors w_q. In the vector x_r, every element is
+    memory[x[r]].
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
@@ -141,7 +141,7 @@ def with_term(typingctx, function, tile, memory, x, w):
 
 @njit_merged
 def add_term(c, w, x):
-    """Returns c + w x, which is the sum c with the additional term w x."""
+    """Returns c + w x."""
     return c + weighted_input(w, x)
 
 
@@ -164,8 +164,8 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     + 5 step   | c_50   | c_51    | x[5]->|  .   .            .       |        |   .      .     |  depth - 1
                +--------+---------+       +------------------+--------+        +----------------+
 
-    For each term k and P panels, the function performs 2 P loads of w, 6 broadcasts of x and 12 P fused multiply-adds. For P
-    panels, the function keeps 12 P + 2 P + 1 vectors in registers: 15 for one panel, 29 for two panels.
+    For a tile in P panels, each term k takes 2 P loads of w, 6 broadcasts of x and 12 P fused multiply-adds. The function keeps
+    12 P + 2 P + 1 vectors in registers: 15 for one panel, 29 for two panels.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     x_step : int
         Distance from x[r, k] to x[r, k + 1], which is the same for all rows.
     chunk, chunk_step : int
-        After every `chunk` terms, the distance to the next term of x is greater by `chunk_step`, because rows of x are cut into
+        After every `chunk` terms, the distance to the next term of x is x_step + chunk_step, because rows of x are cut into
         panels of NR columns.
     w : tuple of ints
         For each panel, the offset of its part of w, which contains NR numbers for each k, without gaps.
@@ -191,9 +191,9 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     Notes
     -----
     The function does not write to memory. `start` and `w` need no alignment, but vectors that begin at multiples of CACHE_LINE
-    bytes are loaded faster. The function reads the elements of x one number at a time, not as vectors. The edges of a matrix
-    need no additional code, because the memory of a matrix has room for whole tiles. The function also computes rows beyond the
-    last sample or input, and columns beyond the last neuron, but their values affect no result.
+    bytes are loaded faster. The edges of a matrix need no additional code, because the memory of a matrix has room for whole
+    tiles. The function also computes rows beyond the last sample or input, and columns beyond the last neuron, but their values
+    affect no result.
     """
     nr = NR_VECTORS * lanes(memory)
     c = load_tile(memory, start, step)

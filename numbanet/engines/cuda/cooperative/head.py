@@ -22,7 +22,7 @@ from numbanet.equations.activations import IDENTITY
 
 @device_function
 def output_place(memory, entry, s):
-    """Returns the offset in shared memory of row s of a matrix of the output layer.
+    """Returns the offset in shared memory of row s of that matrix of the output layer which `entry` selects.
 
     `entry` is Common.Z for z, Common.A for a, Common.DL for dL/da, or Common.U for the scratch matrix that `output_row` uses.
     """
@@ -31,7 +31,7 @@ def output_place(memory, entry, s):
 
 @device_function
 def last_rows(memory, arrays, batch, epsilon, samples):
-    """Computes activations and delta of the last layer from z, and the loss and the number of correct outputs of each sample.
+    """Computes a and delta of the last layer from z; also computes the loss and the number of correct outputs of each sample.
 
     Each thread processes one sample at a time. The tuple `samples` is (first, m): the index of the first sample in the batch,
     and the number of samples. The function also copies delta to the matrix FAR_DELTA in global memory, for other blocks to

@@ -3,7 +3,7 @@
 The weight matrix w of every layer, with the biases b as its last row, is cut into tiles. In each layer, a block has at most one
 tile (`LayerTiles`). The first layers of the network are called spread layers: all blocks together compute the sums of a spread
 layer, each block with its own tile. The last layers, after the spread layers, are called the head. The head's layers are so
-small that every block also has a copy of all weights of the head, and computes the head for some samples of each batch
+small that every block has a copy of all their weights. Each block computes the head for some samples of each batch
 (`GridPlan`).
 
 All values of the network lie in the two flat arrays `near` and `far`. The array `near` is the shared memory of a block. The
@@ -11,8 +11,8 @@ array `far` is global memory that all blocks read and write. The offset at which
 the matrix's place. The distance between two successive rows of a matrix is called the matrix's pitch. Kernels look up the
 offsets and the pitches in two tables of integers: the table of layers, with one row per layer, and the table of common values,
 which describe the whole network. Every block copies the two tables of integers into its shared memory. The enumerations `Layer`
-and `Matrix` name the columns of the table of layers, an integer table with one row per layer. The enumeration `Common` names
-the entries of the table of common values, such as the batch size.
+and `Matrix` name the columns of the table of layers. The enumeration `Common` names the entries of the table of common values,
+such as the batch size.
 """
 
 from enum import auto
@@ -58,8 +58,8 @@ class Layer(Columns):
 class Matrix(Columns):
     """The matrices of a layer that a block has in its shared memory.
 
-    The table of layers has two columns for each member m of this enumeration. Column `PLACES + m` holds the matrix's offset in
-    shared memory. Column `PITCHES + m` holds the matrix's pitch, which is the distance between two successive rows.
+    In the table of layers, column `PLACES + m` holds the offset of matrix m in shared memory. Column `PITCHES + m` holds the
+    matrix's pitch, which is the distance between two successive rows.
     """
 
     W = auto()  # the block's tile of w, of shape (ROWS, COLUMNS)
@@ -136,7 +136,7 @@ class GridPlan(NamedTuple):
     blocks: int
 
     def head_samples(self, batch_size: int) -> int:
-        """Returns the largest number of samples per batch for which one block computes the head (the small last layers)."""
+        """Returns the largest number of a batch's samples that one block passes through the head (the small last layers)."""
         return -(-batch_size // self.blocks)
 
 
@@ -192,7 +192,7 @@ class _Allocator:
     def take_matrix(self, layer: np.ndarray, matrix: Matrix, rows: int, width: int) -> None:
         """Reserves space for a matrix of shape (rows, width), and writes the matrix's offset and pitch to the table of layers.
 
-        `layer` is the row of the table that belongs to the matrix's layer; `matrix` selects the two columns to write to.
+        `layer` is the row of the table for the matrix's layer.
         """
         layer[PLACES + matrix], layer[PITCHES + matrix] = self.take(rows * pitch(width)), pitch(width)
 

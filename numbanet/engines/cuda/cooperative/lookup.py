@@ -49,10 +49,7 @@ class Batch(NamedTuple):
 
 @device_function
 def field(memory, l, column):
-    """Returns an integer that describes layer l, such as its number of neurons.
-
-    The argument `column`, a member of `Layer`, selects the integer.
-    """
+    """Returns an integer that describes layer l, such as its number of neurons; `column` is a member of `Layer`."""
     return get(memory.table, l * LAYER_COLUMNS + column)
 
 
@@ -60,7 +57,7 @@ def field(memory, l, column):
 def place_of(memory, l, matrix):
     """Returns the offset and the pitch, in shared memory, of a matrix of layer l.
 
-    The pitch is the distance between two successive rows. The argument `matrix`, a member of `Matrix`, selects the matrix.
+    The pitch is the distance between two successive rows; `matrix` is a member of `Matrix`.
     """
     row = l * LAYER_COLUMNS
     return get(memory.table, row + PLACES + matrix), get(memory.table, row + PITCHES + matrix)
@@ -68,10 +65,7 @@ def place_of(memory, l, matrix):
 
 @device_function
 def common(memory, entry):
-    """Returns an integer that describes the whole network or its training, such as the batch size.
-
-    The argument `entry`, a member of `Common`, selects the integer.
-    """
+    """Returns an integer of the network or its training, such as the batch size; `entry` is a member of `Common`."""
     return get(memory.table, COMMON + entry)
 
 

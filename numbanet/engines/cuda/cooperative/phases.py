@@ -32,8 +32,8 @@ def forward_of(dtype: np.dtype) -> Callable:
         """Computes a part of z_j = sum_i w_ij x_i + b_j of layer l: the sum over the rows i of this block's tile of w and b.
 
         If l = 0, the function reads the samples from the matrix X in shared memory. If l > 0, the function first computes the
-        inputs x, which are the outputs a of layer l - 1, from the partial sums Z_SUMS of layer l - 1. Writes the block's
-        partial sums, a matrix with n rows and the columns of the tile, to Z_SUMS of layer l in global memory.
+        inputs x, which are the outputs a of layer l - 1, from the partial sums Z_SUMS of layer l - 1. Writes the partial sums,
+        one row for each sample of the batch, to Z_SUMS of layer l in global memory.
         """
         n_out, x = field(memory, l, Layer.N_OUT), place_of(memory, l, Matrix.X)
         i, j, rows, columns = tile_of(memory, l)
@@ -62,8 +62,8 @@ def update_of(dtype: np.dtype) -> Callable:
         """Updates w_ij <- w_ij - eta sum_s delta_j x_i, and b_j <- b_j - eta sum_s delta_j, in this block's tile of layer l.
 
         The tile is the matrix W (rows, columns) in shared memory. Reads the matrices X (n, rows) and DELTA (n, columns) of the
-        batch's n samples, also in shared memory. If layer l is in the head (the small last layers), also writes the new weights
-        to the vector `parameters` in global memory, from which all blocks read the weights of the head.
+        batch's n samples, also in shared memory. If layer l is in the head (the small last layers), the function also writes
+        the new weights to the vector `parameters` in global memory, from which all blocks read the weights of the head.
         """
         x, n_out = place_of(memory, l, Matrix.X), field(memory, l, Layer.N_OUT)
         if l == 0:
@@ -84,13 +84,11 @@ def backward_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def backward(memory, l, batch, epsilon, eta, parameters):
-        """Computes this block's part of dL/da_i = sum_j w_ij delta_j: the terms of the columns j of its tile in layer l.
+        """Computes a part of dL/da_i = sum_j w_ij delta_j, with w and delta of layer l: the sum over a tile's columns j.
 
-        After computing its part of dL/da_i, the block updates its tile of w and b in layer l. If layer l + 1 is the first layer
-        of the head (the small last layers), also updates the block's tiles of the head. If layer l + 1 is a spread layer, whose
-        sums all blocks compute together, computes delta of layer l from the partial sums DL_DA_SUMS of layer l + 1; otherwise,
-        copies delta from FAR_DELTA of layer l in global memory. Writes the block's partial sums of dL/da to DL_DA_SUMS of layer
-        l in global memory.
+        The function first loads delta (see `load_delta`). It writes the partial sums of dL/da to DL_DA_SUMS of layer l in
+        global memory, and then updates the block's tile of w and b in layer l. If layer l + 1 is the first layer of the head
+        (the small last layers), the function also updates the block's tiles of the head.
         """
         n_in = field(memory, l, Layer.N_IN)
         end = common(memory, Common.LAYERS) if l + 1 == common(memory, Common.SPREAD) else l + 1

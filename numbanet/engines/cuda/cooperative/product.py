@@ -3,8 +3,8 @@
 A factor of a product is called deep if elements with consecutive indices k are neighbours in memory. In a deep factor x, the
 elements x[r, k] of a row r are neighbours in memory; in a deep factor w, the elements w[k, c] of a column c are neighbours in
 memory. In a factor x that is not deep, the elements of each column are neighbours in memory; in a factor w that is not deep,
-the elements of each row are neighbours. From a factor in either memory order, a thread loads 4 neighbouring values at a time. A
-group of 4 neighbouring values is called a quad.
+the elements of each row are neighbours. A thread loads 4 neighbouring values of a factor at a time. A group of 4 neighbouring
+values is called a quad.
 
 Each thread computes a square tile of QUAD x QUAD sums (QUAD is 4), and adds QUAD terms to each sum at a time. If there are
 fewer tiles than threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is
@@ -12,11 +12,11 @@ computed in three stages:
 
     The prologue (`divide`, `work_of`) selects the tile that a thread computes, and the part of the terms k that it adds up.
     The main loop (`main_loop`) computes the sums of a thread's tile over the thread's part of the terms.
-    The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the result to the function `finish`.
+    The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the complete sum to `finish`.
 
-The function `finish` computes and stores a result from a complete sum. For each of the five products in the module, `finish` is
-one of the functions `publish`, `activate`, `propagate` and `descend_weight`. Each of these functions takes its argument `to` in
-a form of its own: `activate`, for example, takes a named tuple `Activation`.
+For each of the five products in this module, `finish` is one of the functions `publish`, `activate`, `propagate` and
+`descend_weight`. Each of these four functions has its own type of the argument `to`: `activate`, for example, takes an
+`Activation`.
 """
 
 from collections.abc import Callable
@@ -109,8 +109,8 @@ class WeightUpdate(NamedTuple):
 def put_twice(near, to, shared, out, r, c, value):
     """Writes `value` to row r and column c of the matrix `to` in `near`, and of the matrix `out` in `shared`.
 
-    `near` is the block's shared memory. `shared` is an array in global memory that all blocks can access. If the offset of
-    `out` is NOWHERE, `put_twice` does not change `shared`.
+    `near` is the block's shared memory. `shared` is an array in global memory, and stays unchanged if the offset of `out` is
+    NOWHERE.
     """
     (to_place, to_pitch), (out_place, out_pitch) = to, out
     put(near, to_place + r * to_pitch + c, value)
@@ -131,11 +131,7 @@ def publish(memory, to, r, c, total):
 
 @device_function
 def activate(memory, to, r, c, total):
-    """Computes a_j = phi(z_j), where z_j is `total`, and writes a_j to row r and column c of `to.to` and `to.out`.
-
-    The matrix `to.to` is in shared memory, and the matrix `to.out` is in global memory. If the offset of `to.out` is NOWHERE,
-    a_j is written to shared memory only.
-    """
+    """Computes a_j = phi(z_j), where z_j is `total`, and writes a_j to row r and column c of `to.to` and `to.out`."""
     put_twice(memory.near, to.to, memory.far, to.out, r, c, phi(to.kind, to.epsilon, total))
 
 
@@ -143,9 +139,8 @@ def activate(memory, to, r, c, total):
 def propagate(memory, to, r, c, total):
     """Computes delta_i = dL/da_i da_i/dz_i, where dL/da_i is `total`, and writes delta_i to `to.to` and `to.out`.
 
-    delta_i is written to row r and column c of the matrix `to.to` in shared memory and of the matrix `to.out` in global memory.
-    z is not stored; the function `d_phi` therefore receives a in place of z. For relu and leaky_relu, the derivative da/dz
-    depends only on the sign of z, and a is positive if and only if z is positive.
+    The function `d_phi` receives a in place of z, which is not stored. This is correct for relu and leaky_relu: da/dz depends
+    only on whether z is positive, and a is positive if and only if z is positive.
     """
     place, row_pitch = to.a
     a = get(memory.near, place + r * row_pitch + c)
@@ -156,8 +151,7 @@ def propagate(memory, to, r, c, total):
 def descend_weight(memory, to, r, c, total):
     """Updates the weight w_ij in row r and column c of the matrix `to.w`: w_ij <- w_ij - eta dL/dw_ij. `total` is dL/dw_ij.
 
-    The matrix `to.w` is in shared memory. The new weight is also written to the vector `to.parameters` in global memory, unless
-    the offset in `to.out` is NOWHERE.
+    The new weight is also written to the vector `to.parameters`, as `WeightUpdate` describes.
     """
     place, row_pitch = to.w
     w = descend(to.eta, total, get(memory.near, place + r * row_pitch + c))
@@ -255,8 +249,8 @@ def divide(shape):
 def work_of(memory, division, number):
     """Returns the `Work` with the index `number`: a tile of QUAD x QUAD sums, and the part of the terms k to add up.
 
-    The indices first count all tiles, row by row, for the first part of the terms, then all tiles for the second part, and so
-    on.
+    The indices run through all tiles, row by row, with the first part of the terms, then through all tiles with the second
+    part, and so on.
     """
     squares = division.down * division.across
     part = quotient(number, squares)
@@ -312,8 +306,7 @@ def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
     def main_loop(near, division, work, x, w, sums):
         """Computes sums[r, c] = sum_k x[r, k] * w[k, c] for all r, c of a thread's tile, over the thread's part of the terms k.
 
-        Also stores the sums in shared memory: the first sum at the offset `work.slot`, and the next sums at intervals of
-        THREADS values.
+        Also stores the sums in shared memory, from the offset `work.slot` on, at intervals of THREADS values.
         """
         (x_place, x_pitch), (w_place, w_pitch) = x, w
         x_step, x_next = (division.down * x_pitch, QUAD) if x_deep else (x_pitch, QUAD * x_pitch)

@@ -79,8 +79,8 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
     -------
     GridPlan or None
         None if no plan fits the GPU, if blocks cannot wait for each other on the GPU, or if the network has more than
-        MOST_LAYERS layers. The result is also None if a hidden layer has the activation function softmax, which needs all z of
-        a sample, or if the derivative of a hidden layer's activation function must be computed from z.
+        MOST_LAYERS layers. Also None for two kinds of hidden layers: softmax layers, which need all z of a sample, and layers
+        whose derivative da/dz must be computed from z.
     """
     needs_z = SOFTMAX in topology.kinds[:-1] or any(topology.keeps_z[:-1])
     if limits.grid_blocks == 0 or len(topology.kinds) > MOST_LAYERS or needs_z:
@@ -96,11 +96,10 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
 
 
 def _plan_of(topology: Topology, spread: int, blocks: int, cost: Callable[[GridPlan], Any]) -> GridPlan:
-    """Searches for the plan with `spread` spread layers (computed by all blocks) that has the lowest cost, and returns it.
+    """Searches for the plan of lowest cost in which all blocks together compute each of the first `spread` layers.
 
-    The first layers of the network are called spread layers; all blocks together compute the sums of a spread layer. The
-    function improves the plan one layer at a time: it tries all tiles for this layer, keeps the tiles of all other layers, and
-    takes the tiles with which the plan has the lowest cost.
+    The function improves the plan one layer at a time: it tries all tiles for this layer, and takes those with which the plan
+    has the lowest cost. The tiles of all other layers stay unchanged meanwhile.
     """
     choices = [
         list(dict.fromkeys(cut(n_in, n_out, down, blocks) for down in range(1, min(blocks, n_in + 1) + 1)))

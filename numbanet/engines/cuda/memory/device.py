@@ -32,7 +32,7 @@ def _assembly(builder, result, instruction: str, constraints: str, operands):
 
 
 def limited(registers: int) -> Any:
-    """Returns a `cuda.jit` decorator that limits a kernel to `registers` registers per thread."""
+    """Returns a `cuda.jit` decorator that limits a kernel to the given number of registers per thread."""
     return cuda.jit(max_registers=registers)
 
 
@@ -109,7 +109,7 @@ def quotient(typingctx, a, b):
 
 @intrinsic_on_gpu
 def own_memory(typingctx, stand_in, count):
-    """Returns the thread block's dynamic shared memory (the launch sets its size), as an array aligned to 16 bytes.
+    """Returns the thread block's dynamic shared memory as an array, aligned to 16 bytes. The launch sets the memory's size.
 
     On a GPU, `count` is unused, and `stand_in` only determines the dtype. In the simulator, each block uses its own `count`
     values of the array `stand_in` in place of shared memory, so that these values survive until the next launch.
@@ -159,7 +159,7 @@ def await_copies(typingctx):
 
 @intrinsic_on_gpu
 def arrive(typingctx, counter):
-    """Adds 1 to counter[0], after all that the block wrote before its last barrier has become visible to other blocks.
+    """Makes everything that the block wrote before its last barrier visible to other blocks, and then adds 1 to counter[0].
 
     A kernel that calls `arrive` is compiled as a cooperative kernel: the GPU runs all of its blocks at the same time.
     """
@@ -177,7 +177,7 @@ def arrive(typingctx, counter):
 def arrived(typingctx, counter):
     """Returns counter[0], which is the number of calls to `arrive` so far.
 
-    After its next barrier, the thread block can read everything that other blocks wrote before the counted calls to `arrive`.
+    After its next barrier, the thread block can read everything that other blocks wrote before these calls.
     """
 
     def code(context, builder, signature, arguments):

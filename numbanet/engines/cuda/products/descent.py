@@ -50,7 +50,7 @@ def sums_of_squares(dtype: np.dtype) -> Any:
 
     @cuda.jit
     def kernel(gradients, sums):
-        """Computes sums_q, the sum of g_p^2 over the gradients g_p that thread block q reads, added in a fixed order.
+        """Computes sums[q], the sum of the squares of the gradients that thread block q reads, added in a fixed order.
 
         Reads the gradients of all parameters, an array with one dimension. Writes sums (SUMS,).
         """
@@ -182,7 +182,7 @@ class ParameterUpdate:
         `gradients` is the vector of all p gradients dL/dw and dL/db; `parameters` is the vector of all p parameters w and b.
     moments : list of device array (p,)
         The arrays hold the values that the rule keeps for each parameter from step to step: the velocity, or Adam's moments m
-        and v. The number of arrays is at least `rule.moments`.
+        and v. The list has at least `rule.moments` arrays.
     """
 
     def __init__(self, topology: Topology, rule: Rule, gradients: Any, moments: list, parameters: Any):

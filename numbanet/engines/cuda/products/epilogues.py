@@ -50,7 +50,7 @@ def activate(activation, out, at, z):
 
 
 class Derivative(NamedTuple):
-    """The values from which da/dz of the previous layer is computed: its activation function, and its activations `a_prev`."""
+    """The previous layer's activation function and activations `a_prev`, from which da/dz of that layer is computed."""
 
     activation: Activation
     a_prev: Any

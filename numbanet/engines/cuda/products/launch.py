@@ -31,7 +31,7 @@ class Products:
     tiles : tuple of Tile, optional
         The tile sizes to choose from. If `tiles` is None, `tiles_for(dtype)` returns the sizes.
     bound : Binding
-        Puts formulas that the user wrote, such as an activation function, into the kernels.
+        Puts the user's formulas, such as an activation function, into the kernels.
     """
 
     def __init__(self, dtype: np.dtype, multiprocessors: int, tiles: tuple[Tile, ...] | None = None, bound: Binding = UNBOUND):
@@ -76,8 +76,8 @@ class Products:
         """Launches the kernels that compute one of a layer's matrix products; `form` specifies the product.
 
         The tuple `operands` holds the arrays to multiply. The tuple `epilogue` holds the values that are needed to compute a
-        result from a complete sum, such as the activation function. Each element of the product is a sum of `depth` terms, from
-        which the kernels compute one element of the matrix `out`.
+        result from a complete sum, such as the activation function. Each element of the product is a sum of `depth` terms. From
+        each sum, the kernels compute one element of the matrix `out`.
         """
         rows, columns = out.shape
         chosen = plan_tiles(rows, columns, depth, self.multiprocessors, self.tiles)

@@ -8,8 +8,8 @@ called the thread's `origin`, which advances from panel to panel. From one eleme
 line index grows by `line_step`, and k grows by `k_step`; both steps are constants. Therefore, the distance from a thread's
 first element to its q-th element is the same in all panels; it is called the `place` of the q-th element.
 
-If an element lies beyond the last line (row of left, column of right), the thread uses another number in its place, and the
-kernel does not store the sums to which this number contributes.
+For an element beyond the last line (row of left, column of right), the thread uses some other number; the kernel does not store
+the sums to which this number contributes.
 """
 
 from collections.abc import Callable

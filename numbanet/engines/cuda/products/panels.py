@@ -39,8 +39,8 @@ class Loader(NamedTuple):
         is the offset, in global memory, of the first element that the thread loads. The function `load` returns the offset of
         the thread's first element in the next panel.
     store : callable
-        store(numbers, panels, at) copies the loaded elements from `numbers` to the array `panels` in shared memory, the first
-        of them to the index `at`.
+        store(numbers, panels, at) copies the loaded elements from `numbers` to the array `panels` in shared memory. The first
+        element is copied to the index `at`.
     loads : int
         Number of elements that each thread loads from a panel.
     place_type : Numba type
@@ -75,7 +75,7 @@ def loader(layout: Layout, width: int, pitch: int, begin: int, tile: Tile, zero:
 
     @device_function
     def line_and_k(thread):
-        """Returns the line (row of left, column of right) and the term k of the first element that a thread copies."""
+        """Returns the line (a row of left or a column of right) and the term k of the first element that a thread copies."""
         if deep:
             return int32(thread // across), int32(thread % across)
         return int32(thread % across), int32(thread // across)

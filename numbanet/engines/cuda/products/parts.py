@@ -1,4 +1,4 @@
-"""Adds up the partial sums of a matrix product sum_k left[r, k] * right[k, c] for which the range of k was split into parts.
+"""Adds up the partial sums of a matrix product sum_k left[r, k] * right[k, c] whose sums over k were split into parts.
 
 Each thread adds up the partial sums of one element of the product, always in the order of the parts. From the complete sum, the
 thread computes and stores a result, such as a = phi(z). All kernels of this module read an array of partial sums, of shape

@@ -138,17 +138,17 @@ def update(multiply: Callable) -> Callable:
 
 
 def gathered_sums(multiply: Callable) -> Callable:
-    """Returns the kernel that computes and stores sums, or partial sums, of a product whose left factor holds all samples.
+    """Returns the kernel that computes and stores sums, or partial sums, of a product whose left factor is x of all samples.
 
-    From the left factor, the kernel reads only a batch's samples, whose row indices are its argument `order`.
+    The kernel reads only the rows of x whose indices are in its argument `order`: the samples of a batch.
     """
 
     def kernel(x, order, right, z, shape):
         """Computes a part p of each sum: z[p, r, c] = sum_k left[r, k] * right[k, c] over the terms k of the part.
 
-        In the forward sum, row s of left is x[order[s]]; in the weight gradient, column s of left is x[order[s]], followed by
-        the constant 1, which is the input of b. Reads x (N, n_in), order (n,) and right (depth, columns); each whole sum has
-        `depth` terms. Writes z (parts, rows, columns). Twins (CPU loops): forward_sum, weight_gradient.
+        In the forward sum, left[s, k] is x[order[s], k]. In the weight gradient, left[r, s] is x[order[s], r], and 1 in the
+        additional last row, whose sums are dL/db. Reads x (N, n_in), order (n,) and right (depth, columns). Writes z (parts,
+        rows, columns). Twins (CPU loops): forward_sum, weight_gradient.
         """
         multiply((x, order), (right, None), None, z, shape)
 
@@ -156,12 +156,12 @@ def gathered_sums(multiply: Callable) -> Callable:
 
 
 def sums(multiply: Callable) -> Callable:
-    """Returns the kernel that computes and stores partial sums of a product whose left factor holds only a batch's samples."""
+    """Returns the kernel that computes and stores partial sums of a product whose left factor is delta of a batch."""
 
     def kernel(left, right, z, shape):
         """Computes z[p, r, c], which is part p of sum_k left[r, k] * right[k, c]. Twin (CPU loop): delta_recurrence.
 
-        Reads left (rows, depth), and the transpose of right (columns, depth). Writes z (parts, rows, columns).
+        Reads left (rows, depth), and right, which is stored as its transpose (columns, depth). Writes z (parts, rows, columns).
         """
         multiply((left, None), (right, None), None, z, shape)
 
@@ -230,7 +230,7 @@ class Feed(NamedTuple):
 
     `operand` describes the matrix. `origin` is the offset, in the matrix, of the first element that the thread loads from the
     next panel. `places` is an array with one number for each element that the thread loads from a panel: the element's position
-    relative to the thread's first element or, for the layout GATHERED, the index of the element's row.
+    relative to the thread's first element. For the layout GATHERED, the number is the index of the element's row instead.
     """
 
     operand: Any
@@ -250,8 +250,8 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
     def main_loop(left, right, row, column, count, panels, sums):
         """Adds to a thread's sums the terms of the first pair of panels (parts of left and right), then the next `count` terms.
 
-        `left` and `right` are of the class `Feed`. `panels` is the shared memory for two pairs of panels. The thread's sums
-        form a square in the block's tile. Returns the arguments `row` and `column`, its first row and first column.
+        `left` and `right` are of the class `Feed`. `panels` is the shared memory for two pairs of panels. Returns `row` and
+        `column` unchanged: the first row and the first column of the thread's square of sums in the block's tile.
         """
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)
@@ -291,7 +291,8 @@ class Square(NamedTuple):
     corner : callable
         corner(thread) returns the first row and the first column of the thread's square within the block's tile.
     begin : callable
-        begin(right, first_column, columns, k, sums) sets the sums to their start values.
+        begin(right, column, columns, k, sums) sets the sums to their start values. `column` is the first column of the thread's
+        square in the whole matrix product, which has `columns` columns; k is the index of the first term.
     finish : callable
         finish(epilogue, out, row, column, shape, sums) computes and stores a result from each sum. `row` and `column` are the
         first row and the first column of the thread's square in the whole matrix product.
@@ -350,10 +351,7 @@ def square_of(tile: Tile, form: Form, zero: np.floating) -> Square:
 
 @functools.cache
 def product(form: Form, tile: Tile, dtype: np.dtype) -> Any:
-    """Returns the kernel that computes the matrix product specified by `form`, for tiles of the size `tile`, in `dtype`.
-
-    Each thread block of the kernel computes one tile of the product.
-    """
+    """Returns the kernel that computes the matrix product specified by `form`, for tiles of the size `tile`, in `dtype`."""
     number = from_dtype(dtype)
     rows, columns, panel_depth, shared, sums_ = tile.rows, tile.columns, tile.depth, 2 * tile.buffer, tile.side**2
     zero = dtype.type(0)

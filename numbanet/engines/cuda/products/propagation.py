@@ -1,10 +1,7 @@
 """Passes a batch through the layers of a network, forward and backward, with one matrix product per layer and direction.
 
-A training step follows the order of the formula sheet: forward pass, loss and output error, backward pass, update. The kernel
-of a matrix product usually also applies the activation function, or its derivative, to each complete sum. In some layers,
-however, a separate kernel applies the activation function or its derivative after the product: in the last layer and in softmax
-layers, which need whole rows of z or dL/da; in layers that need z in addition to a; and in layers with dropout. The function
-`workspace.separate_layers` selects the layers that need a separate kernel.
+The kernel of a matrix product usually also applies the activation function, or its derivative, to each complete sum. In some
+layers, a separate kernel does this after the product; the function `workspace.separate_layers` selects these layers.
 """
 
 from collections.abc import Iterator
@@ -106,7 +103,7 @@ class Propagation:
             self.loops.run(activations.activation, self.topology.kinds[l], self.epsilon, work.z[l], work.a[l])
 
     def score(self, y: Any, batch: Batch, work: Workspace) -> None:
-        """Computes the activations a, and delta, of the last layer from z.
+        """Computes a and delta of the last layer from its z and from the targets y.
 
         Also writes the loss and the number of correct outputs of each sample to `batch.notes`. The loss of a sample is
         multiplied by the sample's weight, but not divided by n, the divisor of the mean loss.
@@ -130,7 +127,7 @@ class Propagation:
         )
 
     def _backward(self, batch: Batch, work: Workspace) -> Iterator[int]:
-        """Computes delta of layer l - 1, then yields l, for each layer index l from the last to 1; finally yields 0."""
+        """Yields each layer index l, from the last to 0. Before yielding l > 0, computes delta of layer l - 1."""
         for l in range(self.last, 0, -1):
             kind, a, delta = self.topology.kinds[l - 1], work.a[l - 1], work.delta[l - 1]
             separate = l - 1 in work.dl

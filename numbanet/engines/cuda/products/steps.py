@@ -54,9 +54,9 @@ def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates,
 def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_sample):
     """Copies the losses and the numbers of correct outputs of a batch's samples to the arrays of the whole epoch.
 
-    `begin_step` has advanced counter[POSITION] to the end of the batch: the index after its last sample in loss_of_sample and
-    hits_of_sample. Reads counter (4,), and for a batch of m samples, loss_of_batch (m,) and hits_of_batch (m,). Writes
-    loss_of_sample (N,) and hits_of_sample (N,), for N training samples.
+    `begin_step` has advanced counter[POSITION] to the index, in loss_of_sample and hits_of_sample, after the batch's last
+    sample. Reads counter (4,), and for a batch of m samples, loss_of_batch (m,) and hits_of_batch (m,). Writes loss_of_sample
+    (N,) and hits_of_sample (N,), for N training samples.
     """
     s = cuda.grid(1)
     if s < loss_of_batch.shape[0]:
@@ -125,7 +125,7 @@ class Steps:
     def begin(self, part: Epoch, before: int) -> None:
         """Begins a part of an epoch: copies the part's row indices, step rates and sample weights to the GPU.
 
-        The part must not have more samples than the array x, for which the GPU arrays have been allocated. `before` is the
+        The part must not have more samples than the array x, which determines the size of the GPU arrays. `before` is the
         number of samples in the earlier parts of the epoch.
         """
         dtype = self.rates.dtype

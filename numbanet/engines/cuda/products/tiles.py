@@ -59,7 +59,7 @@ class Tile(NamedTuple):
     def splits(self) -> bool:
         """True if the sums in this tile may be split into parts (ranges of terms k) that different thread blocks compute.
 
-        Only the sums of small tiles are split, because a product has more thread blocks with small tiles than with large tiles.
+        The sums of large tiles are not split, because smaller tiles already give a product more thread blocks.
         """
         return self.quads == 1
 

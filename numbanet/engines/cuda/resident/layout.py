@@ -33,9 +33,8 @@ class Layer(Columns):
 class Matrix(Columns):
     """The matrices that a layer has in shared memory.
 
-    The table of layers has two columns for each matrix m of this enumeration. The column `PLACES + m` of the table holds the
-    offset of the matrix m in shared memory. The column `PITCHES + m` of the table holds the pitch of the matrix m, which is the
-    distance between two successive rows.
+    In the table of layers, column `PLACES + m` holds the offset of matrix m in shared memory. Column `PITCHES + m` holds the
+    matrix's pitch, which is the distance between two successive rows.
     """
 
     W = auto()  # w, with b as row n_in, of shape (n_in + 1, n_out)

@@ -150,9 +150,9 @@ def product_with(finish: Callable) -> Callable:
     def product(near, zero, shape, operands, to):
         """Computes total = sum_k a[r, k] * b[k, c] and calls finish(near, to, r, c, total) for every row r and column c.
 
-        `shape` is the tuple (rows, columns, number of terms k), and `operands` is the pair (a, b). The distance between the two
-        columns of a thread's tile (2 x 2 sums) is half the number of columns of the result, so that threads with consecutive
-        indices compute consecutive columns.
+        `shape` is the tuple (rows, columns, number of terms k), and `operands` is the pair (a, b). The two columns of a
+        thread's tile (2 x 2 sums) lie half the width of the result apart, so that threads with consecutive indices compute
+        consecutive columns.
         """
         (rows, columns, depth), (a, b) = shape, operands
         across = (columns + 1) // 2
