@@ -202,9 +202,9 @@ class MultilayerPerceptron:
         x : array_like or GPU array, (n, n_in)
             The inputs, as for `predict`.
         y : array_like or GPU array
-            The targets. For cce, y contains integer labels and has the shape (n,), or it contains rows of probabilities that
-            add up to 1 and has the shape (n, n_out). For bce, y contains numbers in [0, 1]; for mse and sse, any finite real
-            numbers. For bce, mse and sse, the shape of y is (n, n_out), or (n,) for a single output.
+            The targets. For cce, y contains integer labels and has the shape (n,) or (n, 1), or it contains rows of
+            probabilities that add up to 1 and has the shape (n, n_out). For bce, y contains numbers in [0, 1]; for mse and sse,
+            any finite real numbers. For bce, mse and sse, the shape of y is (n, n_out), or (n,) for a single output.
         metrics : str, callable, or list or dict of them
             Additional metrics to compute, in the same form as for `Network.fit`.
         sample_weight : array_like (n,), optional

@@ -152,9 +152,15 @@ BAD_Y = {
         (np.array([0, 1, 2, 1]), ValueError, r"y\[2\] is 2: labels must be from 0 to 1, because the network has 2 outputs"),
         (np.array([0, -1, 0, 1]), ValueError, r"y\[1\] is -1: labels must be from 0 to 1, because the network has 2 outputs"),
         (np.array([0.0, 1, 0, 1]), TypeError, r"but y has dtype float64: convert it with y.astype\(int\)"),
+        (np.array([0, 0.5, 0, 1]), TypeError, r"y\[1\] is 0.5: pass labels from 0 to 1, or probabilities of shape \(n, 2\)"),
         (np.array([0, 1, 0]), ValueError, r"x has 4 samples, but y has 3"),
-        (np.ones((4, 3)), ValueError, r"y has shape \(4, 3\), .* 2 outputs: pass shape \(n, 2\) or, as integer labels, \(n,\)"),
-        (np.ones((4, 1), int), ValueError, r"y has shape \(4, 1\), .*: pass shape \(n, 2\) or, as integer labels, \(n,\)"),
+        (
+            np.ones((4, 3)),
+            ValueError,
+            r"shape \(4, 3\), .* pass shape \(n, 2\) or, as integer labels, \(n,\) or \(n, 1\)",
+        ),
+        (np.ones((4, 1)), TypeError, r"labels must be integers, but y has dtype float64: convert it with y.astype\(int\)"),
+        (np.full((4, 1), 2), ValueError, r"y\[0\] is 2: labels must be from 0 to 1"),
         (np.full((4, 2), 0.6), ValueError, r"y\[0\] adds up to 1.2.*: the targets of a sample must add up to 1"),
         ([[0, 1], [1, 0], [2, -1], [0, 1]], ValueError, r"y\[2, 0\] is 2.0: targets of cce must lie in \[0, 1\]"),
         ([[0, 1], [1, 0], [N, 1], [0, 1]], ValueError, r"y\[2, 0\] is nan"),
@@ -333,3 +339,14 @@ def test_compiled_code_receives_arrays_of_the_types_that_it_was_compiled_for(lay
     net.evaluate(x, y, sample_weight=np.ones(4))
     net.gradients(x, y)
     assert received and set(received) <= {signature[: len(received[0])] for signature in epoch.run.signatures}
+
+
+@each("call", [name for name in CALLS if name != "predict"])
+def test_labels_may_be_a_column(call):
+    """Every network with the loss cce has at least two outputs, so that a single column can only contain labels."""
+    flat_labels, column = build(seed=0), build(seed=0)
+    with np.errstate(all="ignore"):
+        results = [CALLS[call](net, X, y) for net, y in ((flat_labels, Y), (column, Y.reshape(4, 1)))]
+    assert (flat(flat_labels) == flat(column)).all()
+    if call in ("evaluate", "train_step"):
+        assert results[0] == results[1]
