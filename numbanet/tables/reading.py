@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 from numbanet import checks
 from numbanet.datasets.idx import DIMENSION_LIMIT, DTYPES, GZIP_MAGIC
-from numbanet.files import refuse_model
+from numbanet.files import opened, refuse_model
 from numbanet.tables.arrays import read_images, read_npz
 from numbanet.tables.columns import Table, column_name
 from numbanet.tables.parquet import read_parquet
@@ -137,7 +137,7 @@ def _opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO,
     """
     if isinstance(path, str | os.PathLike):
         source = os.fspath(path)
-        with Path(path).open("rb") as file:
+        with opened(source) as file:
             yield (file, source, source) if file.seekable() else (io.BytesIO(file.read()), source, "")
     else:
         named = getattr(path, "name", None)
