@@ -160,19 +160,17 @@ def make_room(ax: Axes) -> None:
     """Makes the Axes smaller, as a colour bar does, if a figure without a layout engine would cut off a label at its border."""
     if ax.figure.get_layout_engine() is not None:
         return
-    page = ax.figure.bbox
+    page, inwards = ax.figure.bbox.get_points(), np.array([[1], [-1]])  # the lower left and the upper right corner, in pixels
     for _ in range(2):  # Axes with equal scales become smaller in both directions, and move
         ax.apply_aspect()
         labels = ax.get_tightbbox()
-        if labels is None or all(page.padded(1).contains(*corner) for corner in labels.corners()):
+        if labels is None or ((beyond := (page - labels.get_points()) * inwards) <= 1).all():
             return
-        low = np.maximum(page.min + MARGIN - labels.min, 0)  # the length to take away at the left and at the bottom, in pixels
-        high = np.maximum(labels.max - page.max + MARGIN, 0)
-        box = ax.get_position(original=True).transformed(ax.figure.transSubfigure)  # type: ignore[union-attr]
-        if (box.size - low - high < box.size / 3).any():
+        corners = ax.get_position(original=True).transformed(ax.figure.transSubfigure).get_points()  # type: ignore[union-attr]
+        moved = corners + np.maximum(beyond + MARGIN, 0) * inwards
+        if (np.diff(moved, axis=0) < np.diff(corners, axis=0) / 3).any():
             return
-        points = Bbox([box.min + low, box.max - high]).transformed(ax.figure.transSubfigure.inverted())
-        ax.set_position(points)
+        ax.set_position(Bbox(moved).transformed(ax.figure.transSubfigure.inverted()))
         ax.set_in_layout(True)  # a later layout may place the Axes
 
 
