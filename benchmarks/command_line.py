@@ -41,7 +41,7 @@ def make_parser(command: str, description: str | None) -> argparse.ArgumentParse
 def selected_rungs(names: list[str], **variant: str | None) -> "list[Rung]":
     """Returns the benchmark networks with the given names. Exits if a name is unknown.
 
-    Each keyword argument that is not None replaces the field of that name in the returned networks.
+    Each argument in `variant` that is not None replaces the field of its name in the returned networks.
     """
     from benchmarks.rungs import RUNGS
 

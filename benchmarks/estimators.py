@@ -55,7 +55,7 @@ def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.n
 def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: int) -> bool:
     """Prints a row of the table.
 
-    Returns True if, according to the row, numbanet's estimator is worse than scikit-learn's; the script then fails.
+    Returns True if "errors" is less than `LIMIT`, or if more training runs diverged with numbanet than with scikit-learn.
     """
     found = scores(name, scaled, options, seeds)
     lost = np.isnan(found).sum(axis=1)

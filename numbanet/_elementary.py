@@ -177,7 +177,8 @@ def _exponentials(number: Any, log_2: tuple[float, float], exp_polynomial: Any) 
     def reduced(x, shift):
         """Returns n + shift, r and r's rounding error, for the integer n with x = n log(2) + r and |r| <= log(2) / 2.
 
-        Adding `shift` to x / log(2), and subtracting it again, rounds the quotient to n.
+        `shift` is an integer near 1.5 * 2^m, for a mantissa of m bits, so that the sum x / log(2) + shift is rounded to the
+        integer n + shift.
         """
         raised = x * per_log_2 + shift
         n = raised - shift

@@ -32,7 +32,7 @@ def imported(module: str, extra: str) -> Any:
     Returns
     -------
     module
-        The module. The declared type of the module is Any, because type checkers cannot assume that the package is installed.
+        The module. The return annotation is Any, because type checkers cannot assume that the package is installed.
 
     Raises
     ------

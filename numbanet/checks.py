@@ -1,7 +1,7 @@
 """Functions that check one argument.
 
-If the argument is valid, a function such as `integer` returns its value as a Python type, such as int. If the argument is
-invalid, the function raises an error that names the argument.
+If the argument is valid, a function such as `integer` returns the value, converted to a Python type such as int. If the
+argument is invalid, the function raises an error that names the argument.
 """
 
 import difflib

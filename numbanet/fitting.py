@@ -45,7 +45,7 @@ class Samples(NamedTuple):
         return checks.fraction("label_smoothing", self.label_smoothing), split
 
     def options(self, n_out: int, sharded: bool) -> dict[str, Any]:
-        """Returns the checked arguments that change targets and sample weights, as JSON values to compare with a checkpoint.
+        """Returns the checked arguments that change targets and weights, as JSON values to compare with those of a checkpoint.
 
         If each process has its own samples, the returned dict does not contain validation_split, which may differ between the
         processes.
@@ -135,8 +135,8 @@ def train_pass(
 ) -> dict[str, float]:
     """Trains for one pass over the samples, without shuffling them, and returns the loss and the accuracy.
 
-    If batch_size is None, all samples form one batch. The sample weights are not scaled to a mean of 1, because the sample
-    weights of further calls are unknown.
+    If batch_size is None, all samples form one batch. Unlike in `fit`, the sample weights are not scaled to a mean of 1,
+    because the weights that later calls pass are unknown.
     """
     optimizer = optimizer_of(optimizer)
     if optimizer is not model.optimizer:
@@ -169,7 +169,7 @@ def _refuse_loss(model: Model, loss: float, eta: float) -> NoReturn:
 
 
 def _batches(model: Model, settings: Settings, samples: Samples, smoothing: float) -> Batches:
-    """Returns an object that yields the checked batches of `samples.x`, which is an iterable or a function."""
+    """Returns the object that checks and yields the batches of `samples.x`, an iterable or a function that returns one."""
     if samples.validation_split or samples.sample_weight is not None:
         raise ValueError(
             "validation_split and sample_weight cannot be used if x yields batches: pass validation_data in place of "
@@ -201,9 +201,10 @@ def _validation(model: Model, validation_data: Any) -> Data | None:
 def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | None) -> float | None:
     """Returns the factor by which the sample weights must be multiplied so that their mean over the training samples is 1.
 
-    The result is None if there are no sample weights. If each process has its own samples, `add_up` is given, and the mean
-    sample weight is computed over the samples of all processes. Every process then calls `add_up` exactly once, even if its
-    data have no sample weights, because each call of `add_up` waits for the calls in all other processes.
+    The result is None if there are no sample weights. `add_up` is a function if each process has its own samples, else None.
+    The function replaces an array with the sum of the arrays of all processes, so that the mean sample weight is computed over
+    the samples of all processes. Every process then calls `add_up` exactly once, even if its data have no sample weights,
+    because each call of `add_up` waits for the calls in all other processes.
 
     Raises
     ------
@@ -249,7 +250,7 @@ def _training(
 
 
 def _several(model: Model, settings: Settings, group: Group, arrays: bool, known: dict[str, Any]) -> Processes:
-    """Returns the `Processes` of distributed training; `known` contains the arguments that all processes must agree on."""
+    """Returns the partitions and the consensus of distributed training; arguments in `known` must agree in all processes."""
     shared, shards = Shared(group.communicator), Shards(group.communicator, model.topology)
     known = known | {
         "network": [repr(model.topology), model.device, model.kernels],

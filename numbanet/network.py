@@ -50,7 +50,7 @@ class Network(MultilayerPerceptron):
         The seed of the random generator that draws the initial weights, shuffles the samples and selects neurons for dropout.
         Networks with the same seed give bit-identical results.
     epsilon : float
-        The slope of leaky_relu for z <= 0.
+        The slope of leaky_relu for z <= 0; z is the weighted sum of a neuron's inputs, plus its bias.
     dropout : float or list of float
         The probability, in [0, 1), with which the activation of a hidden neuron is set to 0 in a training step: one number for
         all hidden layers, or one number per hidden layer. In training, the activations that are not set to 0 are divided by 1 -
@@ -80,9 +80,9 @@ class Network(MultilayerPerceptron):
     before the call; after a failed `fit`, the network has the parameters of the last finished epoch. If a failure makes the GPU
     unusable for this process, the error message says so, and `parameters`, `save` and `to("cpu")` still work.
 
-    Initial weights are drawn uniformly from [-r, r]. In layers with relu or leaky_relu, r is sqrt(6 / n_in) (He et al., 2015,
-    doi:10.1109/ICCV.2015.123); in all other layers, r is sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010, PMLR 9:249-256).
-    Initial biases are 0.
+    The initial weights of a layer with n_in inputs and n_out neurons are drawn uniformly from [-r, r]. With relu or leaky_relu,
+    r is sqrt(6 / n_in) (He et al., 2015, doi:10.1109/ICCV.2015.123); with any other activation, r is sqrt(6 / (n_in + n_out))
+    (Glorot and Bengio, 2010, PMLR 9:249-256). Initial biases are 0.
     """
 
     @checks.none_is_default
@@ -145,7 +145,7 @@ class Network(MultilayerPerceptron):
         optimizer
             As for `fit`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, used as in `gradients`, without scaling them to a mean of 1.
+            Non-negative weights of the samples, used as in `gradients`; unlike `fit`, this method does not scale them.
 
         Returns
         -------
@@ -184,7 +184,7 @@ class Network(MultilayerPerceptron):
         learning_rate, optimizer
             As for `fit`.
         sample_weight : array_like (n,), optional
-            Non-negative weights of the samples, used as in `gradients`, without scaling them to a mean of 1.
+            Non-negative weights of the samples, used as in `gradients`; unlike `fit`, this method does not scale them.
 
         Returns
         -------
@@ -242,8 +242,8 @@ class Network(MultilayerPerceptron):
         ----------
         x, y : array_like or GPU array
             The inputs and targets of the samples, as for `evaluate`. If y is not given, x must supply batches: x is then an
-            object that can be iterated once per epoch, such as a list or a data loader, or a function that returns an iterable
-            for each epoch. Each item of x is one batch, a tuple (x, y) or (x, y, sample_weight); batches are not shuffled.
+            object that can be iterated once per epoch, such as a list or a data loader. x can also be a function that returns
+            such an iterable for each epoch. Each batch is a tuple (x, y) or (x, y, sample_weight); batches are not shuffled.
         epochs : int
             The number of passes over all samples.
         batch_size : int
@@ -272,16 +272,16 @@ class Network(MultilayerPerceptron):
             (without 1/n for the loss sse). With sample_weight, the loss of an epoch is the weighted mean over its samples, but
             the accuracy counts each sample once. If x supplies batches, `fit` uses the sample weights in a batch as they are.
         class_weight : dict or "balanced", optional
-            A dict that maps class labels to class weights, for cce and for bce with one output. Each training sample has the
-            class weight of its class. "balanced" gives all classes the same total weight. "balanced" requires y, because the
-            samples in batches that x supplies cannot be counted before training.
+            A dict that maps class labels to class weights, for cce and for bce with one output. The weight of a training
+            sample is the weight of its class, times its sample_weight, if given. "balanced" gives all classes the same total
+            weight. It requires y, because the samples in batches that x supplies cannot be counted before training.
         label_smoothing : float
-            A number in [0, 1). For cce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing /
-            n_out. For bce, training replaces the targets y with (1 - label_smoothing) * y + label_smoothing / 2.
+            A number in [0, 1). For cce with n_out classes, training replaces the targets y with (1 - label_smoothing) * y +
+            label_smoothing / n_out. For bce, training replaces them with (1 - label_smoothing) * y + label_smoothing / 2.
         metrics : str, callable, or list or dict of them
             Additional metrics, measured on the training data and the validation data: "mae", "mse", "rmse", "r2",
             "balanced_accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", or functions of the targets and the
-            predictions, which are arrays of shape (n, n_out).
+            predictions, which are arrays with one row per sample and one column per output.
         early_stopping : int or EarlyStopping, optional
             The number of epochs without improvement after which training stops. After training with `early_stopping`, the
             network has the parameters of the best epoch, even if training ends for another reason.
@@ -377,9 +377,9 @@ class Network(MultilayerPerceptron):
         Raises
         ------
         ValueError
-            The file is damaged, the file does not contain a network, the network uses an activation or a loss that is not in
-            `formulas`, or the functions of an activation or loss have changed since the network was saved; the error message
-            says which of these is the case.
+            The file is damaged or does not contain a network; an activation or a loss of the network is not in `formulas`,
+            although you wrote it; or its functions have changed since the network was saved. The error message names the
+            problem.
         OSError
             The file cannot be read.
         ModuleNotFoundError

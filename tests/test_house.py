@@ -158,7 +158,7 @@ def rooms_imported(path: Path) -> set[str]:
 
 
 def circle(arrows: dict[str, set[str]]) -> list[str]:
-    """Returns the rooms (folders and root modules) that import, directly or indirectly, from a cycle of imports.
+    """Returns the rooms (folders and root modules) in a cycle of imports, and those that import from it, even indirectly.
 
     `arrows` contains, for each room, the rooms from which it imports.
     """
@@ -194,7 +194,7 @@ def test_the_table_keeps_the_design():
 
 
 def test_the_architecture_page_shows_the_same_table():
-    """Each row of the table in docs/architecture.md names a folder or module, and those from which it may import."""
+    """Each row of the table in docs/architecture.md names a room (folder or module), and the rooms from which it may import."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     table = re.search(r"^\| *room *\|[^\n]*may import[^\n]*\n\|[-:| ]+\n((?:\|[^\n]*\n)+)", page, re.MULTILINE | re.IGNORECASE)
     assert table, "docs/architecture.md has no table `| room | may import |`"
@@ -262,7 +262,7 @@ class Function(NamedTuple):
 
     @property
     def is_public(self) -> bool:
-        """True if the function is not nested and no part of its name after the module's, except `__init__`, begins with `_`."""
+        """True if the function is not nested, and its name (except `__init__`) and its class's name begin without `_`."""
         parts = self.name.removeprefix(module_name(self.path) + ".").split(".")
         return self.depth == 0 and not any(part.startswith("_") for part in parts if part != "__init__")
 

@@ -35,13 +35,13 @@ class Constant(NamedTuple):
     module : module
         The module that defines the constant.
     way : str
-        The way to train whose estimate depends on the constant.
+        The way to train, such as "products", whose estimated time depends on the constant.
     is_rate : bool
-        True if the constant is a number of operations per microsecond, False if it is a number of microseconds.
+        True if the constant is a number of operations or values per microsecond, False if it is a number of microseconds.
     measurement : str
         The name of the measurement in `benchmarks.gpu.limits` that measures the constant separately; "" if there is none.
     times : int
-        How often the cost occurs in the measured time, which is divided by this number.
+        How often the measured time contains the cost; the cost is the measured time divided by this number.
     """
 
     module: ModuleType
@@ -72,7 +72,7 @@ def present(name: str) -> float:
 def counts(topology: Topology, batch_size: int, limits: Limits, plan: TrainingPlan) -> dict[str, float]:
     """Returns, for each planner constant that the estimate for `plan` uses, how often the constant's cost occurs in a step.
 
-    A count is the planner's own estimate of the step's time if the counted cost is 1, and all other costs are 0.
+    To count a cost, the planner estimates the time of the step with this cost set to 1 and all other costs set to 0.
     """
     result = {}
     for counted in _names_of(plan.way):
@@ -97,7 +97,7 @@ def _names_of(way: str) -> list[str]:
 
 
 def value_of(name: str, cost: float) -> float:
-    """Converts a cost in microseconds to the value of the constant `name`; given a value instead, returns the cost."""
+    """Converts a cost to the value of the constant `name`, or back: a rate is 1 / cost, any other constant is the cost."""
     return (1 / cost if cost else math.inf) if CONSTANTS[name].is_rate else cost
 
 
@@ -123,7 +123,7 @@ def measured(limits: Mapping[str, Any], cases: Iterable[Mapping[str, Any]]) -> d
 
 
 def _fitted(names: list[str], steps: list[tuple[dict[str, float], float]], alone: Mapping[str, float]) -> dict[str, float]:
-    """Returns the costs that are not in `alone`, chosen so that the squares of the estimates' relative errors are smallest."""
+    """Returns the costs that are not measured separately (not in `alone`), fitted by least squares of relative errors."""
     names_left = [name for name in names if name not in alone]
     if not steps or not names_left:
         return {}

@@ -145,7 +145,7 @@ class Planned(peers.Cuda):
     Parameters
     ----------
     plan : numbanet.engines.cuda.planning.TrainingPlan
-        The way to train.
+        The way to train, such as "products", and its settings.
     rung : Rung
         The benchmark network.
     problem : Problem

@@ -27,7 +27,7 @@ Parameters = list[tuple[NDArray[np.floating], NDArray[np.floating]]]
 def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
     """Trains a few steps with numbanet, and compares the losses and the parameter updates with float64 results.
 
-    `make` creates one of numbanet's variants (its engines and ways to train) for the benchmark network `rung`.
+    `make` creates the contestant that trains: numbanet's reference engine, or its fast engine with a given plan.
 
     Returns
     -------

@@ -80,11 +80,11 @@ def check(contestants: Mapping[str, Any], sample_orders: list[peers.Order]) -> N
 
 
 def timed_epochs(contestant: Any, sample_orders: list[peers.Order]) -> Callable[[int], float | None]:
-    """Returns a function that takes the index of a round and returns the duration of an epoch in this round, in seconds.
+    """Returns a function that measures the duration of an epoch, in seconds, in a round (one turn of each library).
 
-    In round k, counted from 0, the returned function trains on the samples in the order sample_orders[k + 1]. Before the first
-    round, the duration of an epoch with sample_orders[0] determines how many epochs each round measures. If the library is
-    slow, the returned function measures only in the first round, and returns None in all later rounds.
+    The function takes the index k of the round, counted from 0, and trains in the order sample_orders[k + 1]. Before the first
+    round, `timed_epochs` trains one epoch in the order sample_orders[0]; from its duration, it chooses how many epochs each
+    round measures. If the library is slow, the function measures only in round 0, and returns None in all later rounds.
     """
     prepared = [contestant.prepare(order) for order in sample_orders]
     seconds = seconds_of(lambda: contestant.train(prepared[0]))

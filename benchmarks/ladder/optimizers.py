@@ -34,8 +34,8 @@ def measure(rungs: Iterable[Rung], settings: Settings) -> list[dict[str, Any]]:
 class Trainer:
     """Trains a benchmark network with one optimizer.
 
-    The constructor compares the parameters that the fast engine and the reference engine compute, and trains one epoch to fill
-    the caches of the CPU.
+    The constructor trains a few batches with the fast engine and with the reference engine, and raises AssertionError unless
+    their parameters agree. Then it trains one epoch, to fill the caches of the CPU.
 
     Parameters
     ----------

@@ -109,7 +109,10 @@ def take_turns(options: argparse.Namespace, rungs: list[Rung], cores: int) -> di
 
 
 def medians(turns: list[Any]) -> Any:
-    """Returns the median of each value over several rounds, in nested dicts of the same form as the results of a round."""
+    """Returns the medians over several rounds, in a nested dict.
+
+    `turns` contains one nested dict of numbers per round. The returned dict has the same keys.
+    """
     if isinstance(turns[0], dict):
         return {name: medians([turn[name] for turn in turns]) for name in turns[0]}
     return statistics.median(turns)

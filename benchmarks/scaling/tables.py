@@ -64,7 +64,7 @@ def print_fits(rungs: Iterable[Rung], figures: Figures, markdown: bool) -> dict[
 
 
 def _line(seconds: Mapping[str, float]) -> Line:
-    """Returns the line fitted to `seconds`, a dict from numbers of bytes or samples, written as text, to times."""
+    """Returns the line fitted to the times `seconds`; each key is a number of bytes or samples, written as text."""
     return fitted_line([float(size) for size in seconds], list(seconds.values()))
 
 

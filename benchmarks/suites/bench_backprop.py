@@ -43,7 +43,7 @@ class SoftmaxError(Equation):
 
 
 class ShortError(Equation):
-    """Benchmark of the output layer's error delta_j = 1/n (a_j - y_j), the short form for softmax and sigmoid."""
+    """Benchmark of the output layer's error delta_j = 1/n (a_j - y_j), for softmax with CCE and sigmoid with BCE."""
 
     loop = staticmethod(backprop.short_error)
 

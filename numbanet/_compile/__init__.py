@@ -1,20 +1,22 @@
 """Compiles functions for the CPU: defines decorators that set the package's compiler flags and cache the machine code.
 
+An engine runs several consecutive training steps, called a slice, in one call to compiled code.
+
 =============== ============================ ====== ========================================================================
 decorator       callers                      cached use it for
 =============== ============================ ====== ========================================================================
 `njit`          Python and compiled code     yes    reference loops, and formulas of a few instructions
-`njit_formula`  Python and compiled code     yes    longer formulas, which LLVM inlines, so that it can vectorise the loop
+`njit_formula`  Python and compiled code     yes    longer formulas; LLVM inlines them, and can vectorise the calling loop
 `njit_entry`    Python, once per slice       yes    the function that an engine calls to start compiled code
 `njit_routine`  compiled code, by address    yes    functions that only some networks need, such as activations or training
-`njit_part`     compiled code only           no     phases of an epoch; their machine code is generated in the caller only
+`njit_part`     compiled code only           no     loops of an engine's function; only the caller contains their code
 `njit_merged`   compiled code only           no     microkernels and small functions, which are inlined at every call
 =============== ============================ ====== ========================================================================
 
-An engine runs several consecutive training steps, called a slice, in one call to compiled code. `parts_of` compiles a formula
-of `numbanet.equations` a second time, with the decorator `njit_merged`, so that LLVM inlines the formula. MERGED contains the
-compiler options of `njit_merged`, which are also passed to `njit` and to Numba's `overload` and `register_jitable`. The code of
-`njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` or `njit_routine` function that calls them.
+`parts_of` compiles a formula of `numbanet.equations` a second time, with the decorator `njit_merged`, so that LLVM inlines the
+formula. MERGED contains the compiler options of `njit_merged`; other modules pass MERGED to `njit` and to Numba's `overload`
+and `register_jitable`. The code of `njit_part` and `njit_merged` functions is cached as a part of the `njit_entry` or
+`njit_routine` function that calls them.
 
 No other module of the package imports `numba.njit`.
 """
@@ -62,8 +64,8 @@ _INLINED = FLAGS | {"forceinline": True}
 def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True) -> Any:
     """Compiles a function as `numba.njit` does, but with the package's compiler flags and the package's `FunctionCache`.
 
-    The cache recognises a function by its module, name, line number and bytecode. Therefore `cached` must be False for a
-    function that is made at run time.
+    The cache recognises a function by its module, name, line number and bytecode. `cached` must be False for a function
+    that is made at run time: functions with the same code, but other global or closure variables, would share a cache file.
     """
     dispatcher: Any = numba.njit(**flags)(function)
     if config.DISABLE_JIT:  # without compilation, `dispatcher` is the plain Python function
@@ -77,7 +79,7 @@ def njit(function: Callable, flags: dict[str, Any] = FLAGS, cached: bool = True)
 
 
 def _heard(compile: Callable) -> Callable:
-    """Returns a wrapper of Numba's method `compile` that is faster than `compile`, and that Ctrl-C can interrupt safely."""
+    """Returns a wrapper of Numba's method `compile` that saves an eighth of the time, and that Ctrl-C can interrupt safely."""
 
     @functools.wraps(compile)
     def compile_(sig: Any) -> Any:
@@ -286,7 +288,7 @@ def collection_paused() -> Iterator[None]:
 class _FirstCompilation(event.Listener):
     """Writes a message to standard error when the first compilation in this process starts.
 
-    Numba sends no event for a function that is loaded from the cache.
+    Numba calls `on_start` before it compiles a function, but not before it loads a function from the cache.
     """
 
     reported = False

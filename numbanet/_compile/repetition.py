@@ -1,4 +1,4 @@
-"""Shortens compilations by an eighth: Numba's compiler does not repeat searches and inferences for every function."""
+"""Shortens compilations by an eighth: Numba does not repeat searches of its registries and inferences of result types."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _NUMBERS = types.Boolean, types.Integer, types.Float
 
 @contextlib.contextmanager
 def without_repetition() -> Iterator[None]:
-    """Returns a context manager within which Numba repeats neither searches for new functions nor inferences of result types.
+    """Returns a context manager within which Numba does not repeat searches of registries and inferences of types.
 
     Numba searches its registries for new functions hundreds of times while it compiles an engine's function. Within the
     context, Numba searches the registries only if a function was registered since the last search. Numba also infers the

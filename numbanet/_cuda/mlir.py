@@ -92,7 +92,10 @@ def _names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _lower_type(extending: Any) -> None:
-    """Makes numba-cuda-mlir generate code for the function `type`, as in type(z)(1); by default, it only infers types."""
+    """Makes numba-cuda-mlir generate code for the function `type`, as in type(z)(1).
+
+    By default, numba-cuda-mlir infers the type of such a call, but cannot generate code for the call.
+    """
     from numba_cuda_mlir.numba_cuda import types as mlir_types
 
     @extending.lower_builtin(type, mlir_types.Any)

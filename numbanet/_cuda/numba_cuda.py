@@ -22,7 +22,7 @@ def is_of_nvidia() -> bool:
 
 
 class NumbaCuda:
-    """A replacement for the module `numba.cuda`, which is imported when a name other than `jit` is first used.
+    """Replaces the module `numba.cuda`; imports it when a kernel, or a name other than `jit` and `overload`, is first used.
 
     A process that computes on the CPU does not need `numba.cuda`, whose import takes a tenth of the time until the first epoch
     is trained.
@@ -82,5 +82,5 @@ class SimulatedCuda:
             return getattr(self._module, name)
 
     def default_stream(self) -> Any:
-        """Returns a CUDA stream without work, because in the simulator a kernel has finished when its launch returns."""
+        """Returns a stream with no pending work: in the simulator, a kernel has finished when its launch returns."""
         return self._module.stream()

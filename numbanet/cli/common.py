@@ -1,4 +1,4 @@
-"""Code that several subcommands share: the parser, the named data sets, common options, and readers of values and arrays."""
+"""Code that several subcommands share: the parser, data sets, options, and functions that parse values and read arrays."""
 
 import argparse
 import csv
@@ -154,7 +154,7 @@ def add_metrics_option(parser: argparse._ActionsContainer) -> None:
 
 
 def read_array(path: str, name: str = "x") -> NDArray[Any]:
-    """Reads x (n, n_in) from a text, NPY or NPZ file, or the array `name` from an NPZ file; the path - is standard input."""
+    """Reads the array `name` from an NPZ file; reads x also from an NPY or text file. The path - is standard input."""
     known = "a .csv, .npy or .npz file" if name == "x" else f"an .npz file with x and {name}"
     refused = f"cannot read {path!r}{checks.suggestion(path, DATA_SETS)}: DATA must be {', '.join(DATA_SETS)}, or {known}"
     if path != STANDARD and not Path(path).exists() and Path(path).suffix.lower() not in (".csv", ".npy", ".npz"):
@@ -176,7 +176,7 @@ def read_array(path: str, name: str = "x") -> NDArray[Any]:
 
 
 def refuse_overwriting(output: str, *inputs: str) -> None:
-    """Raises ValueError if the file to write is one of the inputs; an input that is not a file, such as -, is ignored."""
+    """Raises ValueError if the file `output` is one of the files `inputs`; ignores inputs that do not exist, such as -."""
     for path in inputs:
         if Path(output).exists() and Path(path).exists() and Path(output).samefile(path):
             raise ValueError(f"{output} is the file to read: choose another name for the file to write")

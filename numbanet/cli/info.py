@@ -6,8 +6,6 @@ import json
 from numbanet import _cuda, checks, inputs
 from numbanet.cli.common import add_choice, add_command, sizes
 from numbanet.engines import Topology
-from numbanet.engines.cuda import planning
-from numbanet.engines.cuda.limits import present_limits
 from numbanet.evaluation import environment
 
 EXAMPLES = """examples:
@@ -49,6 +47,10 @@ def _info(options: argparse.Namespace) -> int:
 
 def plans(topology: Topology, batch_size: int) -> dict[str, str]:
     """Returns how a network would be trained, and why, on this machine's GPU or, without a usable GPU, on each known GPU."""
+    # These two modules import numba.cuda. At the top of this module, they would delay every subcommand by 0.1 s.
+    from numbanet.engines.cuda import planning
+    from numbanet.engines.cuda.limits import present_limits
+
     known = {"this gpu": present_limits()} if _cuda.unusable_reason() is None else planning.KNOWN_LIMITS
     return {
         name: f"{planning.plan(topology, batch_size, having).way}: {planning.reason(topology, batch_size, having)}"

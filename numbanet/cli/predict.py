@@ -92,7 +92,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _check_output(options: argparse.Namespace) -> None:
-    """Raises ValueError or OSError if the output file cannot be written, is an input file, or has the wrong ending."""
+    """Raises ValueError or OSError if the output file cannot be written, is an input file, or has another format's ending."""
     own, kind = ((".json",), "JSON") if options.json else ((".csv", ".txt"), "CSV")
     other = ", and JSON with --json" if not options.json else ", and CSV without --json"
     refuse_other_ending(options.output, own, f"predict writes {kind}{other}")
@@ -106,7 +106,9 @@ def _from_table(network: Network, encoding: tables.Encoding, options: argparse.N
     if options.outputs or options.draw:
         raise ValueError("--outputs and --draw apply to networks trained on arrays; for a table use --probabilities")
     if options.probabilities and not isinstance(target, Classes):
-        raise ValueError(f"--probabilities applies to classification, but the target {target.name!r} is a number")
+        raise ValueError(
+            f"--probabilities applies to classification, but the target {target.name!r} is a number: leave out --probabilities"
+        )
     table = read_rows(options, encoding, target=False)
     ids = {name: [text or "" for text in table.column(name).strings] for name in options.id or ()}
     if target.name in ids:
@@ -138,13 +140,16 @@ def _shortest(values: NDArray[np.floating]) -> list[float]:
 
 
 def _rounded(values: list[float], resolution: float) -> list[float]:
-    """Rounds numbers to a precision of about a tenth of the positive number `resolution`."""
+    """Rounds numbers to a power of ten that is between a hundredth and a tenth of the positive number `resolution`."""
     digits = 1 - math.floor(math.log10(resolution))
     return [round(value, digits) for value in values]
 
 
 def _from_arrays(network: Network, options: argparse.Namespace) -> str:
-    """Returns predictions for arrays as lines, JSON or drawings; for digits, prints the number of correct predictions."""
+    """Returns predictions for arrays as lines, JSON or drawings.
+
+    For a data set of `DATA_SETS` without --draw, the function prints the number of correct predictions on standard error.
+    """
     if options.probabilities or options.id:
         raise ValueError("--probabilities and --id apply to networks trained on a table; for arrays use --outputs")
     labels = None

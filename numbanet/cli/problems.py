@@ -19,7 +19,7 @@ Pair = tuple[NDArray[Any], NDArray[Any]]
 
 
 class Problem(NamedTuple):
-    """The data to train on, and the loss, the number of outputs and the class labels of a network for these data.
+    """The data to train on, with the loss, the number of outputs and the class labels of the network to train.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Problem(NamedTuple):
         The samples whose loss and metrics are measured after each epoch.
     held_out : tuple of (x, y), optional
         The samples on which the final loss and metrics are computed. If early stopping or a schedule depends on the loss on
-        `watched`, `held_out` and `watched` have no samples in common.
+        `watched`, none of these samples is in `watched`.
     loss : str
         Name of the loss.
     n_out : int
@@ -41,8 +41,8 @@ class Problem(NamedTuple):
     summary : str
         Lines that describe the data and are printed before training.
     measured : Table, optional
-        The rows of the table on which a report measures the network: the rows of `held_out` or, if no rows are held out, the
-        rows of `x`.
+        The rows of the table on which the option --report measures the network: the rows of `held_out` or, if no rows are held
+        out, the rows of `x`.
     """
 
     x: NDArray[Any]
@@ -60,7 +60,7 @@ class Problem(NamedTuple):
 def _watches(options: argparse.Namespace) -> bool:
     """Returns whether early stopping or the schedule depends on the validation loss.
 
-    If it does, the caller must compute the final metrics on other samples than the validation loss.
+    If it does, the final metrics must be computed on samples that the validation loss does not use.
     """
     return options.early_stopping is not None or options.schedule == "plateau"
 

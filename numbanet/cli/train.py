@@ -146,8 +146,8 @@ def _add_training_options(training: argparse._ActionsContainer) -> None:
         "--early-stopping",
         type=int,
         metavar="N",
-        help="stop after N epochs without a lower loss on samples that are set aside from the training samples: a fifth of the "
-        "images, or the fraction --validation-split of a table's training rows",
+        help="stop after N epochs without a lower loss on samples that are set aside from the training samples: for images, a "
+        "fifth; for a table, the fraction --validation-split of the training rows",
     )
     training.add_argument(
         "--class-weight",
@@ -271,7 +271,7 @@ def _save(network: Network, path: str) -> None:
 
 
 def _set_defaults(options: argparse.Namespace) -> None:
-    """Sets omitted options to the defaults for the data; exits with status 2 if an option does not apply to the data."""
+    """Sets omitted options to the defaults of the data set, or of tables; exits with status 2 if an option does not apply."""
     if options.data in DATA_SETS:
         for name in OF_TABLES:
             if getattr(options, name) is not None:
@@ -311,14 +311,14 @@ def _by_index(
 
 
 def _measured(problem: Problem) -> tuple[int, str]:
-    """Returns the number of samples on which the final loss and metrics are computed, and the words that name these samples."""
+    """Returns the number of samples on which the final loss and metrics are computed, and a noun, such as "held-out rows"."""
     if not problem.held_out:
         return len(problem.y), "training rows"
     return len(problem.held_out[1]), "held-out rows" if problem.encoding else "held-out images"
 
 
 def _settings(options: argparse.Namespace, problem: Problem, optimizer: Optimizer, processes: int) -> dict[str, Any]:
-    """Returns the settings that a report lists for a training by `processes` processes."""
+    """Returns the settings that a report lists, such as the batch size; `processes` is the number of processes."""
     settings = {
         "data": options.data,
         "split": problem.summary.splitlines()[-1],

@@ -101,8 +101,8 @@ class MPICommunicator:
     rank, size : int
         The index of this process (from 0 to size - 1), and the number of processes.
     first_of_node : bool
-        Whether this process is the first on its machine. The first process on a machine compiles the loops; the other processes
-        load the machine code from the cache.
+        Whether this process is the first on its machine. The first process compiles numbanet's Numba functions; the other
+        processes load the machine code from the cache.
 
     Raises
     ------
@@ -144,7 +144,8 @@ class MPICommunicator:
     def barrier(self) -> None:
         """Waits until all processes have called this method.
 
-        A process that has waited for AWAKE_SECONDS sleeps between two polls, so that other processes can use its CPU core.
+        The process polls MPI until the others have arrived. After AWAKE_SECONDS (0.1 s), it sleeps between two polls, so that
+        other processes can use its CPU core.
         """
         request, start = self._all.Ibarrier(), time.monotonic()  # MPI's `Barrier` would occupy a core however long it waits
         while not request.Test():
@@ -262,9 +263,10 @@ _together: MPICommunicator | None = None
 
 
 def end_all(report: Callable[[], None], status: int = 1) -> None:
-    """Calls `report` to print an error, and then ends all processes, because the others would wait for this process.
+    """Calls `report` to print an error; then ends all processes, with the exit status `status`.
 
-    If there is only one process, the function only calls `report`.
+    Otherwise, the other processes would wait forever for this process. If there is only one process, the function only calls
+    `report`.
     """
     if _together is None:
         report()

@@ -28,7 +28,7 @@ class Part(NamedTuple):
     ends : (steps,) int
         For each batch, the position in `order` at which the process's part of the batch ends.
     firsts : (steps,) int
-        For each batch, the number of samples of all processes that precede the process's part in the epoch.
+        For each batch, the index of the process's first sample, counted over the samples of all processes in the epoch.
     sizes : (steps,) int
         For each batch, the number of samples in all processes together.
     """
@@ -67,7 +67,7 @@ def part_of_shards(order: np.ndarray, counts: np.ndarray, batch_size: int, rank:
 
 
 class Exchange:
-    """Adds up or joins the numbers or arrays that all processes pass to the same method.
+    """Combines numbers or arrays of all processes; for example, each process passes its numbers to `sums`, and gets the sums.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Exchange:
         return gathered
 
     def batches(self, part: Part) -> SharedBatches:
-        """Returns the batches of a part as `SharedBatches`, with the function that adds up gradients over all processes."""
+        """Returns the `SharedBatches` of a part; their function `share.add_up` adds up the gradients of all processes."""
         return SharedBatches(BatchShare(part.ends, part.firsts, self.communicator.sum), np.cumsum(part.sizes))
 
 
@@ -124,7 +124,7 @@ class Shared:
         self.total, self.gather = self.exchange.total, self.exchange.gather
 
     def count(self, data: Data) -> int:
-        """Returns the number of samples in this process, because every process has all samples."""
+        """Returns `data.n`: every process has all samples, so the numbers of the processes are not added up."""
         return data.n
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
@@ -144,15 +144,15 @@ class Shared:
         return data.rows(rows) if rows.start < rows.stop else None
 
     def weight(self, data: Data) -> float:
-        """Returns the sum of the sample weights of `data`, because every process has all samples."""
+        """Returns the sum of the weights of `data`: every process has all samples, so the processes' sums are not added up."""
         return data.total_weight
 
 
 class Shards:
     """The division of samples if each process has its own samples.
 
-    If the samples are arrays, not a function that yields batches, every batch contains the same fraction of each process's
-    samples.
+    If x is an array, every batch contains the same fraction of each process's samples, up to rounding. If x is a function that
+    yields batches, the first batches of all processes together form one batch, then the second batches, and so on.
 
     Parameters
     ----------
@@ -169,10 +169,10 @@ class Shards:
         return int(self.exchange.counts(data.n).sum())
 
     def passes(self, source: Data | Batches, batch_size: int, order: Order) -> Iterator[Pass]:
-        """Yields one `Pass` over all samples of `Data`, or one per batch if `source` is a function that yields batches.
+        """Yields one `Pass` over the samples if `source` is `Data`, or one `Pass` per batch if `source` is a function.
 
-        Each batch consists of samples of all processes. If `source` is a function that yields fewer batches in one process than
-        in others, this process contributes no samples to the later batches.
+        If the function yields fewer batches in one process than in others, this process contributes no samples to the later
+        batches.
         """
         if isinstance(source, Data):
             counts = self.exchange.counts(source.n)
@@ -204,7 +204,7 @@ class Shards:
 
 
 def zeros(topology: Topology) -> Data:
-    """Returns a `Data` object with a single sample, in which x and y are zeros."""
+    """Returns `Data` with one sample, in which x and y are 0, for a process that has no samples in a batch."""
     x, y = (np.zeros((1, topology.sizes[k]), topology.dtype) for k in (0, -1))
     x.flags.writeable = y.flags.writeable = False
     return Data(x, y)

@@ -20,7 +20,7 @@ def make_engine(topology: Topology, device: str, kernels: str) -> Engine:
     device : str
         The device that computes: "cpu" or "cuda".
     kernels : str
-        "fast" for the optimised kernels; "reference" for the loops of the formula sheet. If the environment variable
+        "fast" for the optimised kernels; "reference" for the plain loops of `numbanet.equations`. If the environment variable
         NUMBA_DISABLE_JIT is set (for example to debug the loops in Python), the engine is always a reference engine, because
         the fast kernels exist only in compiled form. If `device` is "cpu" and the fast engine would need far more memory than
         the parameters take (see `wastes_memory`), the engine is also a reference engine.

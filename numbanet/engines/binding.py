@@ -38,7 +38,7 @@ class Binding:
         self.lock = threading.RLock()
 
     def __call__(self, function: Any) -> Any:
-        """Returns a version of a loop or kernel that, wherever it would call a key of the dict `own`, calls the value instead.
+        """Returns a version of a loop or kernel that calls, in place of each function in the dict `own`, its replacement.
 
         If `function` calls none of the functions in `own`, the result is `function` itself.
         """
@@ -161,10 +161,10 @@ def _d_phi_with(d_phi: Any, own_kind: int, own_d_phi: Any) -> Any:
 
 
 def _loss_term_with(loss_term: Any, own_term: Any, by: int) -> Any:
-    """Returns a function that computes own_term / (n * by) if its argument `kind` is OWN_LOSS, and calls `loss_term` otherwise.
+    """Returns a replacement for `loss_term` that also computes a user's loss, if its argument `kind` is OWN_LOSS.
 
-    n, an argument of the returned function, is the number of samples. `by` is the number of outputs if the user's `Loss` has
-    per="output", and otherwise 1.
+    n, another argument of the replacement, is the number of samples. `by` is the number of outputs if the user's `Loss` has
+    per="output", and otherwise 1. For the user's loss, the replacement computes own_term(y, y_hat) / (n * by).
     """
 
     def loss_term_(kind, n, y, y_hat):

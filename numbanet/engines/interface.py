@@ -18,14 +18,14 @@ class Pace:
     Parameters
     ----------
     samples : int
-        Number of samples in the first slice (the work between two yields).
+        Number of samples in the first slice.
     """
 
     def __init__(self, samples: int):
         self.samples = samples
 
     def took(self, samples: int, seconds: float) -> None:
-        """Adapts the number of samples in the next slice, so that the next slice takes about SLICE_SECONDS.
+        """Adapts the number of samples in the next slice, so that the next slice takes about 0.05 s (SLICE_SECONDS).
 
         `samples` is the number of samples in the last slice, and `seconds` is the time that the last slice took. The next
         slice has between 0.1 and 8 times the samples of the last slice.
@@ -152,9 +152,9 @@ class Engine(Protocol):
         several processes share the batches, the engine yields after each step. The totals at the end of the epoch then count
         only the samples of this process.
 
-        If an exception interrupts training, the engine may yield once more before it raises the exception. The last totals
-        yielded before an exception contain the number of samples in the completed steps. While the engine waits at a yield,
-        callbacks and other threads may call any method.
+        If an exception interrupts training, the last totals yielded before the exception contain the number of samples in the
+        completed steps. For this purpose, the engine may yield once more before it raises the exception. While the engine waits
+        at a yield, callbacks and other threads may call any method.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The reference engine, which computes layer by layer with the loops of the formula sheet, or with the loops' CUDA kernels."""
+"""The reference engine, which computes layer by layer with the loops of `numbanet.equations`, or with their CUDA kernels."""
 
 import functools
 import time
@@ -36,14 +36,14 @@ UPDATES: dict[int, Callable] = {
 
 
 class ReferenceEngine:
-    """The engine that computes only with the loops of the formula sheet, on the CPU or on the GPU.
+    """The engine that computes only with the loops of `numbanet.equations`, or on a GPU with the loops' CUDA kernels.
 
     Parameters
     ----------
     topology : Topology
         The network's layer sizes, activation functions, loss and dtype.
     device : str
-        "cpu" or "cuda": the device that runs the loops.
+        "cpu" or "cuda": the device that runs the loops or kernels.
     """
 
     finds_not_finite = False

@@ -1,6 +1,6 @@
-"""The equations of the cheat sheet, one module per section: formulas as scalar functions, reference loops and CUDA kernels.
+"""The equations of the sheet in docs/sheet.md, one module per section: scalar functions, reference loops and CUDA kernels.
 
-Each reference loop has a twin, which is a CUDA kernel with the same body. The page `docs/sheet.md` lists the formulas of the
+Each reference loop has a twin, which is a CUDA kernel with the same body. The page docs/sheet.md lists the formulas of the
 sheet and, next to each formula, the names of its functions.
 """
 

@@ -1,4 +1,4 @@
-"""Activation functions and losses that are not on the cheat sheet, each followed by its derivative.
+"""Activation functions and losses that are not on the first page of the cheat sheet (docs/sheet.md), and their derivatives.
 
 If a network uses a formula of this module, the engines put the formula into the loops of the modules `activations` and `losses`
 (see `numbanet.engines.binding`). The loss of a batch of n samples is 1/n times the sum of the loss terms of all samples and
@@ -16,7 +16,10 @@ from numbanet.equations.activations import sigmoid, tanh
 
 @njit_formula
 def silu(z):
-    """Returns a = z / (1 + e^-z). For z < 0, a is z e^(z/2) e^(z/2) / (1 + e^z), because a subnormal e^z has few digits."""
+    """Returns a = z / (1 + e^-z), computed for z < 0 as z e^(z/2) e^(z/2) / (1 + e^z).
+
+    For z slightly below -87 in float32, e^z is subnormal and has few digits, but e^(z/2) and z e^(z/2) are not subnormal.
+    """
     zero, one, two = type(z)(0), type(z)(1), type(z)(2)
     root = exp(-abs(z) / two)
     return (z * root * root if z < zero else z) / (one + root * root)
@@ -24,7 +27,7 @@ def silu(z):
 
 @njit_formula
 def d_silu(z):
-    """Returns da/dz = s (1 + z (1 - s)), with s = 1 / (1 + e^-z). Each e^z is computed as e^(z/2) e^(z/2), as in silu."""
+    """Returns da/dz = s (1 + z (1 - s)), with s = 1 / (1 + e^-z). e^-|z| is computed as e^(-|z|/2) squared."""
     zero, one, two = type(z)(0), type(z)(1), type(z)(2)
     root = exp(-abs(z) / two)
     power = root * root
@@ -212,13 +215,13 @@ def d_softplus(a):
 
 @njit
 def mae(y, y_hat):
-    """Returns |y_i - y_hat_i|, which is n times one term of the loss L."""
+    """Returns |y_i - y_hat_i|, one term of n L, where L is the loss of a batch of n samples."""
     return abs(y - y_hat)
 
 
 @njit
 def d_mae(y, y_hat):
-    """Returns n dL/dy_hat_i, the sign of y_hat_i - y_i, which is 0 for y_hat_i = y_i."""
+    """Returns n dL/dy_hat_i for a batch of n samples: the sign of y_hat_i - y_i, which is 0 for y_hat_i = y_i."""
     zero, one = type(y)(0), type(y)(1)
     error = y_hat - y
     return one if error > zero else (-one if error < zero else error)
@@ -229,9 +232,9 @@ def d_mae(y, y_hat):
 
 @njit_formula
 def huber(y, y_hat, delta=1.0):
-    """Returns n L_i, where L_i is the part of L for output i.
+    """Returns one term of n L, where L is the loss of a batch of n samples.
 
-    For e = y_i - y_hat_i, n L_i = e^2 / 2 if |e| <= delta, else n L_i = delta (|e| - delta / 2).
+    For e = y_i - y_hat_i, the term is e^2 / 2 if |e| <= delta, else delta (|e| - delta / 2).
     """
     half, bound = type(y)(0.5), type(y)(delta)
     error = abs(y - y_hat)
@@ -240,7 +243,7 @@ def huber(y, y_hat, delta=1.0):
 
 @njit_formula
 def d_huber(y, y_hat, delta=1.0):
-    """Returns n dL/dy_hat_i, which is y_hat_i - y_i, limited to [-delta, delta]."""
+    """Returns n dL/dy_hat_i for a batch of n samples: y_hat_i - y_i, limited to [-delta, delta]."""
     bound = type(y)(delta)
     error = y_hat - y
     return bound if error > bound else (-bound if error < -bound else error)
@@ -253,7 +256,7 @@ LOG_2 = math.log(2)  # a kernel would compute math.log(2) in float64
 
 @njit_formula
 def log_cosh(y, y_hat):
-    """Returns log cosh(e) for e = y_i - y_hat_i, which is n L_i, where L_i is the part of L for output i.
+    """Returns log cosh(e) for e = y_i - y_hat_i, one term of n L, where L is the loss of a batch of n samples.
 
     For |e| <= 1, log cosh(e) is computed as log(1 + (e^|e| - 1) (1 - e^-|e|) / 2), else as |e| - log(2) + log(1 + e^-2|e|).
     """
@@ -267,7 +270,7 @@ def log_cosh(y, y_hat):
 
 @njit_formula
 def d_log_cosh(y, y_hat):
-    """Returns n dL/dy_hat_i = tanh(y_hat_i - y_i)."""
+    """Returns n dL/dy_hat_i = tanh(y_hat_i - y_i) for a batch of n samples."""
     return tanh(y_hat - y)
 
 
@@ -276,9 +279,10 @@ def d_log_cosh(y, y_hat):
 
 @njit_formula
 def poisson(y, y_hat):
-    """Returns y_hat_i - y_i - y_i log(y_hat_i / y_i), n times one term of L; y_i must be at least 0, and y_hat_i positive.
+    """Returns y_hat_i - y_i - y_i log(y_hat_i / y_i), one term of n L, where L is the loss of a batch of n samples.
 
-    The logarithm is computed as log(1 + (y_hat_i - y_i) / y_i). If y_i is 0 or tiny, the result is y_hat_i.
+    y_i must be at least 0, and y_hat_i positive. The logarithm is computed as log(1 + (y_hat_i - y_i) / y_i). If y_i is 0 or
+    tiny, the result is y_hat_i.
     """
     error = y_hat - y
     return y_hat if y <= y_hat * type(y)(1e-30) else error - y * log1p(error / y)
@@ -286,7 +290,7 @@ def poisson(y, y_hat):
 
 @njit
 def d_poisson(y, y_hat):
-    """Returns n dL/dy_hat_i = 1 - y_i / y_hat_i, computed as a single fraction to avoid cancellation."""
+    """Returns n dL/dy_hat_i = 1 - y_i / y_hat_i for a batch of n samples, computed as one fraction to avoid cancellation."""
     return (y_hat - y) / y_hat
 
 
@@ -295,7 +299,10 @@ def d_poisson(y, y_hat):
 
 @njit_formula
 def quantile(y, y_hat, q=0.5):
-    """Returns n times one term of L: q e if e > 0, else (q - 1) e, where e = y_i - y_hat_i."""
+    """Returns one term of n L, where L is the loss of a batch of n samples.
+
+    For e = y_i - y_hat_i, the term is q e if e > 0, else (q - 1) e.
+    """
     level = type(y)(q)
     error = y - y_hat
     return level * error if error > type(y)(0) else (level - type(y)(1)) * error
@@ -303,7 +310,7 @@ def quantile(y, y_hat, q=0.5):
 
 @njit_formula
 def d_quantile(y, y_hat, q=0.5):
-    """Returns n dL/dy_hat_i, which is -q for y_hat_i < y_i, 1 - q for y_hat_i > y_i, and 0 for y_hat_i = y_i."""
+    """Returns n dL/dy_hat_i for a batch of n samples: -q if y_hat_i < y_i, 1 - q if y_hat_i > y_i, 0 if y_hat_i = y_i."""
     zero, level = type(y)(0), type(y)(q)
     error = y_hat - y
     return -level if error < zero else (type(y)(1) - level if error > zero else error)
@@ -314,7 +321,7 @@ def d_quantile(y, y_hat, q=0.5):
 
 @njit_formula
 def hinge(y, y_hat):
-    """Returns max(0, 1 - y_i y_hat_i), which is n L_i, where L_i is the part of L for output i. NaN stays NaN."""
+    """Returns max(0, 1 - y_i y_hat_i), one term of n L, where L is the loss of a batch of n samples. NaN stays NaN."""
     zero = type(y)(0)
     margin = type(y)(1) - y * y_hat
     return zero if margin <= zero else margin
@@ -322,7 +329,7 @@ def hinge(y, y_hat):
 
 @njit_formula
 def d_hinge(y, y_hat):
-    """Returns n dL/dy_hat_i, which is -y_i for y_i y_hat_i < 1, and 0 otherwise. NaN stays NaN."""
+    """Returns n dL/dy_hat_i for a batch of n samples: -y_i if y_i y_hat_i < 1, and 0 otherwise. NaN stays NaN."""
     zero = type(y)(0)
     margin = type(y)(1) - y * y_hat
     if margin > zero:

@@ -46,7 +46,7 @@ def velocity_after(mu, gradient, velocity):
 
 @njit
 def nesterov_gradient(mu, gradient, velocity):
-    """Returns dL/dw + mu v, the gradient with a look-ahead along v, which is the velocity after this step."""
+    """Returns dL/dw + mu v, the direction of a Nesterov step; `velocity` is v after this step."""
     return gradient + mu * velocity
 
 
@@ -116,7 +116,8 @@ def adam_gradient(epsilon_t, m, v):
 def adam(eta_t, one_minus_beta_1, one_minus_beta_2, epsilon_t, gradients, m, v, parameters):
     """Updates m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, w <- w - eta_t m / (sqrt(v) + epsilon_t).
 
-    g is dL/dw. The loop updates each parameter p, a weight or a bias, with its own m and v.
+    g is dL/dw. In step t, eta_t = eta sqrt(1 - beta_2^t) / (1 - beta_1^t) and epsilon_t = epsilon sqrt(1 - beta_2^t).
+    Each parameter p, weight or bias, has its own m and v.
     Reads gradients (p,). Updates m, v and parameters, each (p,). Twin: adam_cuda.
     """
     for p in range(parameters.shape[0]):
@@ -191,9 +192,9 @@ def weight_decay_cuda(eta, decay, parameters):
 
 @njit
 def clip_scale(most, squares):
-    """Returns min(1, most / |g|), where g is the vector of all gradients, and the argument `squares` is |g|^2.
+    """Returns min(1, most / |g|), where g is the vector of all gradients, and `most` is the largest allowed norm |g|.
 
-    If g is multiplied by the returned factor, the norm of g is at most `most`.
+    The argument `squares` is |g|^2. If g is multiplied by the returned factor, the norm of g is at most `most`.
     """
     norm = math.sqrt(squares)
     return most / norm if norm > most else type(most)(1)
@@ -224,7 +225,7 @@ def sum_of_squares_cuda(gradients, squares):
 def clip(most, squares, gradients):
     """Scales the gradients: g_p <- g_p min(1, most / |g|) for every parameter p; |g| is the norm of the whole vector g.
 
-    `squares` contains |g|^2. Reads squares (1,). Updates gradients (p,). Twin: clip_cuda.
+    `most` is the largest allowed norm; `squares` contains |g|^2. Reads squares (1,). Updates gradients (p,). Twin: clip_cuda.
     """
     for p in range(gradients.shape[0]):
         gradients[p] = gradients[p] * clip_scale(most, squares[0])

@@ -1,9 +1,9 @@
 """Dropout: during training, a neuron's activation is set to 0 with probability p, and otherwise divided by 1 - p.
 
 Dropout was introduced by Srivastava et al., 2014, JMLR 15:1929-1958. The counter-based random generator Philox 4x32-10 (Salmon
-et al., 2011, doi:10.1145/2063384.2063405) computes a random number from the indices of a sample s, a neuron j and a layer l.
-Because the random number depends only on the key and on the indices s, j and l, the same neurons drop out on every device, with
-any number of threads.
+et al., 2011, doi:10.1145/2063384.2063405) computes a random number from a key and the indices of a sample s, a neuron j and a
+layer l. Because the random number depends only on the key and on the indices s, j and l, the same neurons drop out on every
+device, with any number of threads.
 """
 
 import numpy as np
@@ -40,21 +40,22 @@ def random_number(key, sample, neuron, layer):
 
 @njit
 def dropped(scale, limit, number, value):
-    """Returns value / (1 - p), or 0 if `number` is less than `limit`.
+    """Returns 0 if the random number `number` is less than `limit`, and value * scale otherwise.
 
-    The argument `scale` is 1 / (1 - p), and `limit` is p * 2^32, where p is the probability that a neuron drops out. In the
-    forward pass, the function maps the activation a_j to the next layer's input x_j. In the backward pass, the function maps
-    dL/dx_j to dL/da_j.
+    `limit` is p * 2^32, and `scale` is 1 / (1 - p), where p is the probability that a neuron drops out. In the forward pass,
+    the function maps the activation a_j to the next layer's input x_j. In the backward pass, the function maps dL/dx_j to
+    dL/da_j.
     """
     return scale * value if number >= limit else type(value)(0)
 
 
 @njit
 def drop(key, layer, scale, limit, first, rows):
-    """Sets rows_sj to 0 if neuron j drops out, and divides rows_sj by 1 - p otherwise.
+    """Sets rows_sj to 0 if neuron j drops out (with probability p), and multiplies rows_sj by `scale` = 1 / (1 - p) otherwise.
 
-    `rows` contains activations in the forward pass, and dL/dx in the backward pass. Row s belongs to the epoch's sample with
-    the index first + s. Updates rows (n, n_out). Twin: drop_cuda.
+    `limit` is p * 2^32. `rows` contains activations in the forward pass, and dL/dx in the backward pass. Row s belongs to the
+    epoch's sample with the index first + s.
+    Updates rows (n, n_out). Twin: drop_cuda.
     """
     for s in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -64,7 +65,7 @@ def drop(key, layer, scale, limit, first, rows):
 
 @cuda.jit
 def drop_cuda(key, layer, scale, limit, first, rows):
-    """Sets rows_sj to 0 if neuron j drops out, or divides rows_sj by 1 - p, with one thread per s and j. Twin: drop."""
+    """Sets rows_sj to 0 if neuron j drops out, or multiplies rows_sj by `scale`, with one thread per s and j. Twin: drop."""
     j, s = cuda.grid(2)
     if s < rows.shape[0] and j < rows.shape[1]:
         number = random_number(key, first + s, j, layer)

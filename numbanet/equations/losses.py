@@ -196,7 +196,7 @@ def bce_from_z_loss_cuda(n, y, z, loss_of_sample):
 
 @njit
 def cce_loss(n, y, z, z_max, others, loss_of_sample):
-    """Computes the loss of every sample s, -1/n sum_i y_i log a_i. L is the sum of the losses of all samples.
+    """Computes the loss of every sample s, -1/n sum_i y_i log a_i, for a = softmax(z). L is the sum of all samples' losses.
 
     The loop softmax_sum computes the arguments `z_max` and `others`. Reads y and z, both (n, n_out), `z_max` (n,) and `others`
     (n,). Writes loss_of_sample (n,). Twin: cce_loss_cuda.

@@ -1,4 +1,4 @@
-"""Measures a network on data: loss, metrics, classes, largest errors, importance of columns; describes the machine."""
+"""Measures the quality of predictions, and how much they depend on each column; lists versions, CPU, threads and GPU."""
 
 from numbanet.evaluation.figures import figure as figure
 from numbanet.evaluation.figures import figures as figures

@@ -27,7 +27,8 @@ def unit_of(encoding: Encoding | None) -> str | None:
 def metrics_in_units(metrics: Iterable[str | Metric], encoding: Encoding | None) -> dict[str, Callable]:
     """Returns the functions of the given metrics, by name.
 
-    For a regression target of a table, the returned functions compute in the target's units.
+    If the network predicts a number from a table, the functions first convert y and y_hat, which are standardised, to the units
+    of the target column.
 
     Raises
     ------
@@ -61,7 +62,10 @@ def figures(network: Network, x: NDArray[Any], y: NDArray[Any], metrics: Iterabl
 
 
 def line(values: dict[str, float], unit: str | None = None) -> str:
-    """Returns the metric values as one line, with the loss, if any, last, and `unit`, if given, after all values."""
+    """Returns the names and values of the metrics as one line of text.
+
+    The loss, if any, comes last. The unit, if given, follows all values, as in "r2 0.9, rmse 2.5, in units of 'price'".
+    """
     ordered = sorted(values, key=lambda name: name == "loss")
     text = ", ".join(f"{name} {figure(name, values[name], unit)}" for name in ordered)
     return f"{text}, in units of {unit!r}" if unit else text

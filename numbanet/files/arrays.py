@@ -34,9 +34,9 @@ def read_array(file: IO[bytes]) -> NDArray[Any]:
 
 
 def read_arrays(file: BinaryIO, name: str, *others: str) -> list[NDArray[Any] | None]:
-    """Returns the array `name` of an open NPZ file, then the arrays `others`, with None in place of a missing array.
+    """Reads an open NPZ file; returns the array `name`, then each array of `others`, or None if it is missing.
 
-    The array of an NPY file has the name x.
+    The array of an NPY file has no name, and counts as the array x.
 
     Raises
     ------

@@ -20,7 +20,9 @@ FORMATS = {ending: kind for kind, endings in ENDINGS.items() for ending in endin
 
 
 def refuse_other_ending(target: Location, own: Collection[str], remedy: str) -> None:
-    """Raises ValueError if the name of the file to write has an ending in `ENDINGS` that is not in `own`.
+    """Raises ValueError if the name of the file to write has an ending, such as .pt, that belongs to another format.
+
+    The endings of other formats are those in the constant `ENDINGS` that `own` does not contain.
 
     Parameters
     ----------

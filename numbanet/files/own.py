@@ -1,4 +1,4 @@
-"""Recognises the files in which numbanet saves networks, so that functions for other files can refuse them."""
+"""Recognises the files in which numbanet saves networks, so that functions that read data can refuse them."""
 
 import json
 import zipfile

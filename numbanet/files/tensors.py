@@ -20,7 +20,7 @@ def safetensors_package(module: str = "safetensors") -> Any:
 
 
 def read_tensors(file: BinaryIO) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Reads an open safetensors file; returns a dict of the header's strings, and a dict of the tensors, sorted by name.
+    """Reads an open safetensors file; returns the header's dict `__metadata__`, and a dict of the tensors, sorted by name.
 
     Raises
     ------

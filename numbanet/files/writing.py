@@ -47,8 +47,8 @@ def replacing(target: Location) -> Iterator[BinaryIO]:
     -----
     File objects, devices, pipes, and open files such as /dev/stdout are written in place, after the content is complete in
     memory. A file with several hard links is written in place, so that all links get the new content. An existing file is also
-    written in place if a new file cannot be created in its folder, replace it (for example, if a container mounts the single
-    file), or have its owner.
+    written in place if the temporary file cannot be created in its folder, cannot get the same owner, or cannot replace
+    the file (for example, if a container mounts the single file).
 
     If the disk becomes full or the machine stops while a regular file is written in place, the old content is lost.
     """
@@ -180,7 +180,10 @@ def _delete(path: str) -> None:
 
 
 def _keep(handle: int, name: str, path: str, status: os.stat_result) -> None:
-    """Copies owner, extended attributes and permissions of `path` to an open file; raises OSError if this is not allowed."""
+    """Copies the owner, the extended attributes and the permissions of `path` to an open file.
+
+    Raises OSError if the owner or the permissions cannot be set.
+    """
     if hasattr(os, "fchown"):
         own = os.fstat(handle)
         if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
@@ -194,7 +197,10 @@ def _keep(handle: int, name: str, path: str, status: os.stat_result) -> None:
 
 
 def _replace(path: str, temporary: BinaryIO, status: os.stat_result | None) -> None:
-    """Renames the temporary file to `path`; if `path` is a mount point, which cannot be replaced, copies the content."""
+    """Renames the temporary file to `path`, or copies its content into the file at `path` if that file cannot be replaced.
+
+    For example, a file that is a mount point cannot be replaced.
+    """
     temporary.flush()
     os.fsync(temporary.fileno())
     if not fcntl:

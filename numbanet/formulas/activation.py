@@ -19,9 +19,9 @@ class Activation(Formula):
     """An activation function a = phi(z) that you write as Python functions of numbers.
 
     numbanet compiles the functions into its loops, on the CPU and on GPUs. The functions can use arithmetic, comparisons, `if`,
-    variables, abs, min, max, functions and constants of the module math, global variables that are numbers, and other functions
-    that you write with only these means. The values that global variables have when the `Activation` is created become part of
-    the formula. All constants are converted to the dtype of the network.
+    variables, abs, min, max, functions and constants of the module math, global variables that are numbers, and calls of
+    functions that you write under the same restrictions. The values that global variables have when the `Activation` is created
+    become part of the formula. All constants are converted to the dtype of the network.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class Activation(Formula):
     TypeError
         `phi` or `d_phi` is not a function, or a constant is not a number.
     ValueError
-        A function contains something that a formula cannot contain (the message names the line), a value is infinite or NaN for
-        a number of float32 or float64, or `d_phi` disagrees with central differences of `phi` (the message names z, both
-        numbers and the likely mistake). If a function may be infinite or NaN for some z, state in its docstring, with the word
-        "finite", for which z the values are finite. `Activation` does not compare `d_phi` with central differences at kinks of
-        `phi`.
+        A function contains something that a formula cannot contain (the message names the line), `phi` or `d_phi` is infinite
+        or NaN at one of the values of z that `Activation` tries in float32 and in float64, or `d_phi` disagrees with central
+        differences of `phi` (the message names z, both numbers and the likely mistake). If a function may be infinite or NaN,
+        state in its docstring for which z it is finite, such as "The value is finite for z < 88."; with the word "finite" in
+        its docstring, a function may return inf and NaN. At kinks of `phi`, `d_phi` is not compared with central differences.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The formulas beyond the cheat sheet, from `numbanet.equations.beyond`, as `Activation` and `Loss` objects."""
+"""The built-in formulas that are not on the cheat sheet, such as gelu and huber, as `Activation` and `Loss` objects."""
 
 import re
 from typing import Any

@@ -51,7 +51,10 @@ class Library(Protocol):
     compiled: dict[str, Any]
 
     def name_of(self, function: FunctionType, caller: Source, node: ast.AST) -> str:
-        """Returns a user function's name in translated code, its key in `compiled`; errors point to `node` in `caller`."""
+        """Returns the name by which translated code calls a user's function, which is also its key in `compiled`.
+
+        An error points to the call `node` in the source `caller`.
+        """
         ...
 
 
@@ -146,8 +149,8 @@ class Expressions:
             return Value(ast.Name(name, ast.Load()), known[name])
         if name in self.local:
             self.refuse(
-                f"the variable {name} has no value in some case, or is a number in one case and a truth value in another; "
-                "set it to a number in every case",
+                f"the variable {name} may have no value here, or is a number after one branch of an `if` and a truth value "
+                "after the other; set it to a number in every branch before this line",
                 node,
             )
         return self.frozen(node, name, self.global_value(node))

@@ -40,7 +40,7 @@ class Formula:
         vars(self).update(attributes)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise AttributeError(f"{self!r} cannot be changed: make a new one")
+        raise AttributeError(f"{self!r} cannot be changed: make a new formula")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self)) and (self.name, self.digest) == (other.name, other.digest)
@@ -63,12 +63,12 @@ class Formula:
 
 
 def of_user(kind: type[Formula], digest: str, *arguments: Any, **named: Any) -> dict[str, Any]:
-    """Returns the attributes, except `name`, of the formula that a user makes by the call kind(*arguments, **named)."""
+    """Returns the attributes of a user's formula that do not depend on its class; pickle calls kind(*arguments, **named)."""
     return {"digest": digest, "is_built_in": False, "_pickled": (_unpickled, (kind, digest, arguments, named))}
 
 
 def _unpickled(kind: Callable[..., Formula], digest: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Formula:
-    """Makes the formula kind(*arguments, **named) again; raises ValueError if its hash is no longer `digest`."""
+    """Unpickles a formula by the call kind(*arguments, **named); raises ValueError if its hash is no longer `digest`."""
     formula = kind(*arguments, **named)
     if formula.digest != digest:
         raise ValueError(f"the functions of {formula!r} differ from those with which it was pickled: use the same functions")
@@ -96,7 +96,9 @@ def compiled(function: Callable) -> Any:
 
 
 def tried(name: str, translation: Translation, arguments: tuple[str, ...], doc: str | None) -> Tried:
-    """Compiles `translation`, which numbanet made from a user's function, for float32 and float64.
+    """Compiles a user's function for float32 and float64, and returns it with its name, argument names and docstring.
+
+    `translation` is the copy of the function that numbanet has prepared for the compiler.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def translated(
     function : function
         The function that the user wrote.
     arguments : list of str
-        The meanings of the formula's first parameters, such as ["z", "a"].
+        The quantities that the formula's first parameters stand for, such as ["z", "a"].
     constants : list of float
         The values of the formula's remaining parameters, which are constants.
     compiler : callable
@@ -128,7 +128,7 @@ class _Translator(Expressions):
         return ast.increment_lineno(ast.fix_missing_locations(tree), self.source.first - 1)
 
     def block(self, body: list[ast.stmt], known: Known) -> Statements:
-        """Returns the translated statements, and the names that have a value after the last statement."""
+        """Returns the translated statements and the names with a value after them; `known` has the names with one before."""
         statements: list[ast.stmt] = []
         after: Known | None = known
         for statement in body:

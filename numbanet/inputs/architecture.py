@@ -67,8 +67,8 @@ def _named(
 ) -> str:
     """Returns the name of an activation or loss; `value` is this name, or an `Activation` or `Loss` object.
 
-    `known` contains the built-in activations or losses by name. If `value` or `known[value]` is an `Activation` or `Loss`
-    object, the object is added to `formulas` under its name. Raises ValueError if another formula already has this name.
+    `known` contains the built-in activations or losses by name; some of them are `Activation` or `Loss` objects, too. An object
+    is added to `formulas` under its name. Raises ValueError if another formula already has this name.
     """
     if not isinstance(value, str | Formula):
         others = f", or an object of the class {kind.__name__}"
@@ -127,7 +127,10 @@ def _sizes(sizes: Any) -> tuple[int, ...]:
     except TypeError:
         raise TypeError(f"sizes must be a list of integers, the number of inputs first, not {sizes!r}") from None
     if len(sizes) < 2:
-        raise ValueError(f"sizes must name the inputs and at least one layer, such as [64, 32, 10], not {sizes!r}")
+        raise ValueError(
+            "sizes must contain the number of inputs, and the number of neurons of at least one layer, such as [64, 32, 10], "
+            f"not {sizes!r}"
+        )
     return tuple(checks.integer(f"sizes[{l}]", size) for l, size in enumerate(sizes))
 
 

@@ -1,4 +1,4 @@
-"""Checks arrays that users pass, and converts them to the form that the engines take.
+"""Checks arrays that users pass, and converts them for the engines, the classes that compute on the CPU or on a GPU.
 
 The functions convert host arrays to read-only arrays in C order with the network's dtype. The compiled loops therefore see a
 single array type, and cannot write to the caller's memory. GPU arrays stay on the GPU, and are not converted.
@@ -158,7 +158,7 @@ def not_finite(name: str, array: Any, given: Any = None) -> ValueError:
 
 
 def samples(x: Any, topology: Topology, device: str, name: str = "x", search: bool = True) -> Any:
-    """Returns the samples x of shape (n, n_in) in the form that the device's engines take.
+    """Returns the samples x (n, n_in): a GPU array as it is, else a read-only host array of the network's dtype in C order.
 
     If `search` is False, x is not searched for inf and nan, because the engine will search x (see `searched`).
 
@@ -210,7 +210,7 @@ def _check_width(name: str, shape: tuple[int, ...], n_in: int) -> None:
 
 
 def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") -> Any:
-    """Returns the targets of n samples as an array of shape (n, n_out) in the form that the device's engines take.
+    """Returns the targets of n samples as an array (n, n_out) of the network's dtype, on the GPU if y is on the GPU.
 
     Integer labels are converted to one-hot rows.
 
@@ -270,7 +270,7 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
 
 
 def _check_range(name: str, y: Any, topology: Topology) -> None:
-    """Raises ValueError if the network's loss is a built-in loss that is not defined for a target."""
+    """Raises ValueError if a target is not in the range of the loss that `_RANGES` lists, such as -1 for the loss poisson."""
     loss = topology.own_loss
     if loss is None or not loss.is_built_in or loss.name not in _RANGES:
         return
@@ -300,7 +300,7 @@ def on_host(array: Any) -> np.ndarray:
 
 
 def output(out: Any, n: int, topology: Topology, device: str) -> Any:
-    """Returns the output array `out` of shape (n, n_out) in the form that the device's engines write to.
+    """Returns the array (n, n_out) through which the engines write to the memory of `out`: a NumPy array, or a view on the GPU.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Defines `Data`: samples x, targets y and sample weights after their checks, in the form that training and evaluation take."""
+"""Defines `Data`: samples x, targets y and sample weights, checked and converted for training and evaluation."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class Data(NamedTuple):
 
     @classmethod
     def checked(cls, x: ArrayLike, y: ArrayLike, topology: Topology, device: str, of: str = "", search: bool = True) -> "Data":
-        """Checks x and y, and returns them as `Data` in the form that computations on the device take.
+        """Checks and converts x and y by `arrays.samples` and `arrays.targets`, and returns them as `Data`.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class Data(NamedTuple):
         return self._replace(weights=weighting.with_classes(self.weights, self.y, class_weight, loss, add_up))
 
     def scaled(self, factor: float | None) -> "Data":
-        """Returns the samples with their weights multiplied by `factor`, if given, and converted to the network's dtype."""
+        """Returns the samples with weights in the network's dtype, multiplied by `factor` unless it is None."""
         return self._replace(weights=weighting.scaled(self.weights, self.n, factor, self.y.dtype))
 
     def as_given(self) -> "Data":

@@ -1,4 +1,4 @@
-"""Checks the argument `device`; for "auto", chooses between CPU and GPU."""
+"""Checks a network's argument `device`; for "auto", chooses between CPU and GPU."""
 
 import functools
 from typing import Any

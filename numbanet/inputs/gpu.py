@@ -134,7 +134,7 @@ def one_hot(labels: Any, classes: int, dtype: np.dtype) -> Any:
 
 
 def classes(y: Any, binary: bool) -> np.ndarray:
-    """Returns the class of each row of y (n, n_out) as a host array of shape (n,). Only the classes are copied to the host."""
+    """Returns the class of each row of y (n, n_out), found by `find_classes`, as a host array of shape (n,)."""
     n = y.shape[0]
     ensure_free(n * np.dtype(np.int32).itemsize, n, "finding the classes of")
     found = cuda.device_array(n, np.int32)

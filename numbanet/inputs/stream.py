@@ -64,7 +64,7 @@ class Batches:
             yield self.check(*batch, *(None,) * (3 - len(batch)), f" of batch {number}")
 
     def skip(self, epochs: int) -> None:
-        """Skips the batches of the first `epochs` epochs, already trained, so that training resumes with the next batch.
+        """Prepares to resume training after `epochs` epochs; with steps_per_epoch, skips the batches of these epochs.
 
         Without steps_per_epoch, no batch is skipped, because each epoch iterates over the source from its beginning. If the
         source is an iterator, no batch is skipped either: training resumes with the iterator's next batch.

@@ -60,8 +60,9 @@ def from_keras(source: Any, *, loss: str | Loss, activations: str | Sequence[str
     source : keras.Model or path
         A Sequential model, a functional model whose layers form a chain, or the path of a .keras or .weights.h5 file of such a
         model, which is read by h5py. The model may contain Dense layers, the activations that numbanet has, layers without
-        effect in prediction (Flatten, Identity, Dropout, GaussianNoise and similar layers), and nested models of the same
-        kind. Code in a file is not executed. A network takes flat rows, so reshape its input images to (n, pixels).
+        effect in prediction (Flatten, Identity, Dropout, GaussianNoise and similar layers), and nested Sequential or functional
+        models of such layers. Code in a file is not executed. A network takes flat rows, so reshape its input images to
+        (n, pixels).
     loss : str or Loss
         Loss of the network, as for `Network`.
     activations : str or list of str, optional
@@ -137,7 +138,7 @@ def _check_model(result: Network, model: Any) -> None:
 
 
 def _weights_of_model(model: Any) -> Callable[[str], Any]:
-    """Returns the argument `weights_of` of `_layers` for a Keras model."""
+    """Returns a function that returns the weights of a Keras model's layer of a given name; see `weights_of` in `_layers`."""
     layers = {layer.name: layer for layer in model.layers}
     return lambda name: _weights_of_model(layer) if hasattr(layer := layers[name], "layers") else layer.get_weights()
 
@@ -249,7 +250,7 @@ def _model_file(file: BinaryIO) -> list[Layer]:
 
 
 def _weights_by_name(config: Mapping[str, Any], weights: "list[Weights]") -> Callable[[str], Any]:
-    """Returns the argument `weights_of` of `_layers` for a model configuration and the weights in a file.
+    """Returns a function that returns a layer's weights by its name in a configuration; see `weights_of` in `_layers`.
 
     In a .weights.h5 file, the layers of each class are numbered separately: dense, dense_1, ..., sequential, sequential_1, ...
     """

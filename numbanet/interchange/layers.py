@@ -105,7 +105,7 @@ def _resolve_log_softmax(layers: list[Layer], loss: str | Loss) -> None:
             if layer is not layers[-1] or loss != "cce":
                 raise ValueError(
                     f"layer {layer.name} has the activation log_softmax, which is supported only in the last layer and with "
-                    "loss 'cce': the network then uses softmax instead, which leaves the loss and gradients the same"
+                    "loss 'cce': there, softmax replaces log_softmax without a change of the loss and the gradients"
                 )
             layer.activation = "softmax"
 

@@ -1,4 +1,4 @@
-"""Writes HTML pages, and fills their templates with styles, scripts and content from the folder assets."""
+"""Reads HTML templates, styles and scripts from the folder assets, fills the templates, and writes HTML pages."""
 
 from importlib.resources import files
 

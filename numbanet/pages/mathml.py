@@ -57,7 +57,7 @@ class _Parser:
     def next(self) -> str:
         """Returns the next token."""
         if self.at == len(self.tokens):
-            raise ValueError(f"the formula {self.formula!r} ends too early")
+            raise ValueError(f"the formula {self.formula!r} ends too early: a brace, an argument or an index is missing")
         self.at += 1
         return self.tokens[self.at - 1]
 

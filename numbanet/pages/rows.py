@@ -60,7 +60,7 @@ def page() -> str:
 
 
 def _row(left: str, *names: str) -> Row:
-    """Returns the `Row` of a table row; words before the formula in the first cell, `left`, are the title if capitalised."""
+    """Returns a `Row`; words before the formula in the cell `left` are its title if capitalised, else part of the formula."""
     formula, _, computed_as = (part.strip(" ;,") for part in left.partition("*computed as:*"))
     words = formula.partition("$")[0]
     title = words.strip(" :,") if words[:1].isupper() else ""
@@ -77,7 +77,7 @@ def _name(cell: str) -> str:
 
 
 def _row_beyond(left: str, *names: str) -> Row:
-    """Returns the `Row` of a table "beyond the sheet"; words before the formula in the first cell, `left`, are the title."""
+    """Returns a `Row`; under the heading "beyond the sheet", words before the formula in the cell `left` are its title."""
     return _row(left[0].upper() + left[1:], *names)
 
 

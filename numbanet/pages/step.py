@@ -1,4 +1,4 @@
-"""Writes the page of a training step: one HTML file in which a reader walks from symbol to symbol."""
+"""Writes the page of a training step: one HTML file in which a reader steps through the symbols, such as z, one by one."""
 
 import json
 from typing import Any

@@ -108,7 +108,7 @@ def _matrix(part: Named) -> str:
 
 
 def _indices(length: int) -> list[int | None]:
-    """Returns the row or column indices to show; if some are omitted, None replaces them, before the last index."""
+    """Returns the indices of the rows or columns to show: all or, of more than 8, the first 6, None and the last."""
     if length <= MOST:
         return list(range(length))
     return [*range(MOST - 2), None, length - 1]

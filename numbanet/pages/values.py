@@ -15,7 +15,7 @@ NARROWEST = 4.0  # the curve of an activation reaches at least from -4 to 4
 
 
 class Layer(NamedTuple):
-    """A layer's activation, and its symbols in one training step. The fields have the same names and shapes as in `Trace`."""
+    """The name of a layer's activation, and the layer's arrays in one training step, named and shaped as in `Trace`."""
 
     activation: str
     w: Array
@@ -76,7 +76,10 @@ def loss_terms(step: Step) -> tuple[Array, Array]:
 
 
 def _losses(step: Step, y: Array, parts: int) -> Array:
-    """Returns the loss of each row of y; a row is a sample if `parts` is 1, and one output of a sample if `parts` is n_out."""
+    """Returns the loss of each row of y.
+
+    y has one row per sample if `parts` is 1, and one row per output of each sample if `parts` is the number of outputs.
+    """
     last, losses = step.layers[-1], np.empty(len(y), step.y.dtype)
     n = y.dtype.type(len(step.y))
     z, a = last.z.reshape(y.shape), last.a.reshape(y.shape)

@@ -33,7 +33,7 @@ TO_WRITE: dict[str, str] = {
 
 
 def container(target: Location) -> ModuleType:
-    """Returns the module that writes the file format: safetensors for the suffix .safetensors, NPZ for any other suffix.
+    """Returns the module that writes the target's format: safetensors for the suffix .safetensors, otherwise NPZ.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Describes, in a network's file, the formulas that users wrote: the file contains names and digests, but no code."""
+"""Describes the activations and losses that users wrote (formulas) in a network's file, by names and digests, not by code."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,13 +24,20 @@ def checked(formulas: Any) -> tuple[Activation | Loss, ...]:
 
 
 def entries(formulas: Iterable[Activation | Loss]) -> list[dict[str, str]]:
-    """Returns a JSON-serializable dict for each formula that is not built in: its kind, its name and its SHA-256 digest."""
+    """Returns a dict of strings per formula that is not built in: its kind (activation or loss), name and SHA-256 digest."""
     own = [formula for formula in formulas if not formula.is_built_in]
     return [{"kind": _kind(formula), "name": formula.name, "sha256": formula.digest} for formula in own]
 
 
 def in_place_of_names(description: Mapping[str, Any], own: Iterable[Activation | Loss]) -> dict[str, Any]:
-    """Returns a description's activations and loss; formulas from `own` replace the names of users' formulas.
+    """Returns a network's activations and loss: the name of a built-in formula, or the object in `own` that a user wrote.
+
+    Parameters
+    ----------
+    description : dict
+        The description in the network's file, which contains the formulas' names.
+    own : iterable of Activation and Loss
+        The formulas that the user passed to `Network.load`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Converts a model to the content of a file, a description and flat vectors of numbers, and restores a model from them."""
+"""Converts a model to the content of a file (a `Description` and flat vectors), and restores a model from this content."""
 
 from typing import Any
 

@@ -134,8 +134,8 @@ def _areas(
 ) -> tuple[NDArray[np.integer], dict[int, Artist]]:
     """Draws the regions of the classes, and the boundaries between the regions.
 
-    Returns the class at each point of the grid, and a dict that maps each class with a region to a rectangle of its colour, for
-    the legend.
+    Returns the predicted class at each point of the grid, whose coordinates are `axes`, and a dict for the legend. The dict
+    maps each class that has a region to a rectangle in the colour of the region.
     """
     theme = style.theme(ax)
     x_1, x_2 = axes
@@ -156,8 +156,8 @@ def _areas(
 def _points(ax: Axes, x: NDArray[Any], labels: NDArray[Any] | None, names: list[str]) -> dict[int, Artist]:
     """Draws the samples x of shape (n, 2), with a marker and a colour for each class.
 
-    Returns a dict that maps each class index to the plotted points of the class; if `labels` is None, the dict maps len(names)
-    to all points.
+    Returns a dict that maps each class index to the plotted points of the class. If `labels` is None, the points of all samples
+    have the first index after the classes, len(names).
     """
     theme = style.theme(ax)
     if labels is None:
@@ -174,8 +174,8 @@ def _legend(ax: Axes, handles: list[Artist], names: list[str]) -> None:
     """Writes a legend inside the Axes if the legend covers little space, else to the right of the Axes, which becomes narrower.
 
     If the figure has a layout engine, which makes room beside the Axes, the legend is always to the right of the Axes. A
-    legend that would need more than half of the width of the Axes has smaller letters and, if necessary, fewer names; its
-    last entry is then the number of omitted names.
+    legend that would need more than half of the width of the Axes has smaller letters. If it is still too wide, names are
+    omitted, and the last entry is the number of omitted names.
     """
     style.lay_out(ax)
     width, height = size_in_mm(ax)
@@ -241,7 +241,10 @@ def _name_regions(ax: Axes, axes: tuple[NDArray[Any], NDArray[Any]], winner: NDA
 
 
 def _fits(region: NDArray[np.bool_], half: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Returns True at each point where a rectangle of half height and half width `half` can be centred inside `region`."""
+    """Returns a boolean array that is True at each point of the grid around which a rectangle lies inside `region`.
+
+    The rectangle extends half[0] rows up and down from the point, and half[1] columns to the left and to the right.
+    """
     sums = np.pad(region.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     height, width = 2 * half + 1
     if height > len(region) or width > len(region):

@@ -15,8 +15,9 @@ JUMP = np.nan  # a point that separates two pieces of a curve
 class Curve(NamedTuple):
     """A curve y over x, and the names that are written at its line.
 
-    `names` contains one name, or a name for each of the pieces that `JUMP` separates. `ground` contains the y values of a
-    second curve, drawn in grey behind the first one; its x values are the module's `Z`, and its name is `ground_name`.
+    A curve may have several pieces, separated by points whose x and y are `JUMP` (NaN). `names` contains one name for the whole
+    curve, or one for each piece. `ground` contains the y values of a second curve, which is drawn in grey behind the first one.
+    The second curve has the x values of `Z`, from -4 to 4, and the name `ground_name`.
     """
 
     x_label: str

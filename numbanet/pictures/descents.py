@@ -1,4 +1,4 @@
-"""Computes curves that illustrate gradients, as tangents to a loss, and update rules, as points on a loss.
+"""Computes curves for two illustrations: gradients as tangents to a loss curve, and update rules as points on a loss curve.
 
 The compiled loops of the cheat sheet, in `numbanet.equations`, compute every loss, gradient and update.
 """
@@ -45,9 +45,9 @@ def _tangents(
     slope: Callable[[float], float],
     x_label: str = "$w,b$",
 ) -> Curve:
-    """Returns a curve with the name `name`: three short tangents to the curve of `loss`, whose derivative is `slope`.
+    """Returns a `Curve` of three short tangents to the graph of the function `loss`; the function `slope` is its derivative.
 
-    `variable` is the symbol of the argument of `loss`; `note` is a line of text that explains the curve.
+    `variable` is the symbol of the argument of `loss`; `name` is written at the tangents, and `note` explains them.
     """
     ground = np.array([loss(x) for x in Z])
     pieces = [(x + dx, loss(x) + slope(x) * dx) for x in (-2.6, 0.0, 2.6) for dx in (-0.9, 0.9, JUMP)]
@@ -107,10 +107,10 @@ MU, BETA_1, BETA_2, TINY = 0.6, 0.9, 0.999, 1e-8
 
 
 def _path(eta: float, constants: str, step: Callable[[int, NDArray[np.float64], NDArray[np.float64]], object]) -> Curve:
-    """Returns the curve of the loss over w, with one point at the start and one after each update.
+    """Returns a `Curve` of the loss over the weight w, with one point at the start and one after each update.
 
     The function step(t, gradients, w) performs update number t, counted from 1, with the learning rate eta. The text
-    `constants`, such as the value of mu, is the end of the curve's note (a line of text).
+    `constants`, such as the value of the momentum factor mu, ends the curve's note (a line of text about the curve).
     """
     w, path = np.array([START]), [START]
     for t in range(1, STEPS + 1):

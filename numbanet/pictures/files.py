@@ -68,7 +68,7 @@ def _written(figure: Figure, kind: str, title: str) -> bytes:
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """Returns a figure as an SVG drawing with selectable text; the letters of a formula are in reading order."""
+    """Returns a figure as an SVG drawing with selectable text; sorts the letters of each formula from left to right."""
     svg = re.sub(r"\n *", "\n", _written(figure, "svg", title).decode())
     svg = re.sub(r"(font-family: '[^']*')[^;\"]*", r"\1", svg)  # without matplotlib's list of similar fonts
     svg = re.sub(r"(?:<tspan [^\n]*\n)+", lambda match: "".join(sorted(match[0].splitlines(True), key=_left)), svg)
@@ -113,7 +113,7 @@ def _font_face(family: str, style: str, weight: str, letters: str) -> str:
 
 
 def _html(drawings: list[str], title: str) -> bytes:
-    """Returns one HTML page with all drawings; each drawing fills a page of paper."""
+    """Returns one HTML page with all drawings; when it is printed, each drawing fills an A4 page."""
     paper = re.findall(r"fill: (#\w+)", drawings[0])[0]
     style = (
         f"body {{ margin: 0; background: {paper} }} svg {{ display: block; width: 100%; height: auto }}\n"

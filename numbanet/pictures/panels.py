@@ -1,4 +1,4 @@
-"""Draws the curves of a group of formulas in a small panel, and writes the name of each curve at its line."""
+"""Draws the curves of one card of the cheat sheet (a group of formulas) on small Axes, and the name of each curve."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ LEGEND_LEADING = 3.1  # the distance between the names of the update rules, in m
 
 
 def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
-    """Draws the curves of a group of formulas on the Axes `ax`; the keys of `curves` become the ids of the lines in SVG."""
+    """Draws the curves of one card (a group of formulas); the keys of `curves` become the ids of the lines in SVG."""
     theme = style.theme(ax)
     named: list[tuple[NDArray[np.float64], str, str]] = []  # points of a line or piece, name, colour
     for number, (key, drawn) in enumerate(curves.items()):
@@ -42,7 +42,7 @@ def draw_panel(ax: Axes, curves: dict[tuple, Curve]) -> None:
 
 
 def draw_comparison(ax: Axes) -> None:
-    """Draws the losses of all update rules over the steps; all rules begin at the same parameters."""
+    """Draws one curve for each update rule, the loss over the steps; all rules begin at the same parameters."""
     courses = [(loop.replace("_", " "), make()) for (_, loop), make in DESCENTS.items()]
     names = [f"{name}, {drawn.eta}" for name, drawn in courses]
     width, height = size_in_mm(ax)

@@ -44,7 +44,7 @@ def report(
     encoding, the settings, the learning curves, the samples with the largest errors, the permutation importance of the
     columns, and a description of the machine. For classes, it also contains the confusion matrix and the scores of each class;
     for several labels per sample, the scores of each label; for regression, the predictions against the targets. Ctrl-C while
-    the permutation importance is measured ends only this measurement.
+    the permutation importance is measured ends only this measurement; `report` still writes the file.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ def report(
     metrics : list of str or callable
         Further metrics, as for `Network.evaluate`.
     data : str, optional
-        The name of the data, for the title of the report. By default, if x is a table, the name of the target and of the file.
+        The name of the data, for the title of the report. By default, a table x is named by its target and its file, as in
+        "price of houses.csv".
     samples : str
         The words with which the report names the samples, such as "held-out rows".
     total : int, optional
@@ -91,7 +92,10 @@ def report(
     if history is not None and not isinstance(history, History):
         raise TypeError(f"history must be a History, as returned by fit, not {type(history).__name__}")
     if shape is not None and np.prod(image_shape(shape)) != network.sizes[0]:
-        raise ValueError(f"shape {shape} does not fit the network, which has {network.sizes[0]} inputs")
+        raise ValueError(
+            f"shape {shape} does not fit the network, which has {network.sizes[0]} inputs: pass the height and the width of "
+            "the images, whose product must be the number of inputs"
+        )
     table, encoding = None, network.table
     if y is None:
         if encoding is None:

@@ -234,8 +234,8 @@ def _name_classes(ax: Axes, classes: list[str], points: float, step: int = 1) ->
 def _write_counts(ax: Axes, counts: NDArray[np.integer], fractions: NDArray[np.floating], cell: float) -> bool:
     """Writes the number of samples and the fraction into each cell, as large as the cell allows.
 
-    `cell` is the side length of a cell in points. Numbers and fractions that would be smaller than LEAST_POINTS are omitted.
-    Returns True if the cells contain fractions.
+    `cell` is the side length of a cell in points. Numbers and fractions that fit only in letters of less than five points
+    (LEAST_POINTS) are omitted. Returns True if the cells contain fractions.
     """
     theme = style.theme(ax)
     fractions_as_text = {(i, j): _percent(float(fractions[i, j])) for i, j in np.argwhere(counts)}
@@ -257,7 +257,7 @@ def _width(texts: Iterable[str]) -> float:
 
 
 def _legible(background: Sequence[float]) -> str:
-    """Returns the colour, black or white, in which text is legible on a background (red, green, blue, ...)."""
+    """Returns the colour in which text is legible on the colour `background`: white or nearly black."""
     red, green, blue = background[:3]
     return "#FFFFFF" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else style.LIGHT.ink
 

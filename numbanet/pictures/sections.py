@@ -1,4 +1,4 @@
-"""The sections of a report, each as HTML."""
+"""The sections of a report: each public function returns a section as HTML."""
 
 import dataclasses
 import datetime
@@ -96,7 +96,7 @@ def _groups(features: Iterable[Any]) -> list[list[Any]]:
 
 
 def _encoded(group: list[Any]) -> list[str]:
-    """Describes columns that are encoded alike: name, kind, encoding, replacement for missing values, and number of inputs."""
+    """Returns a table row about columns encoded alike: name, kind, encoding, value for missing ones, and number of inputs."""
     first, last = group[0], group[-1]
     name = first.name if first is last else f"{first.name} to {last.name}, {len(group):,} columns"
     if isinstance(first, Categorical):
@@ -173,9 +173,10 @@ def _of_epoch(name: str, value: float) -> str:
 
 
 def results(network: Network, values: Mapping[str, float], found: Predictions) -> str:
-    """Shows the loss and the metrics; then, for a regression, predictions against targets; for classes or labels, their scores.
+    """Shows the loss and the metrics in `values`, and compares the predictions in `found` with the targets.
 
-    For classes, a confusion matrix stands beside the scores.
+    For numbers, draws predictions against targets, and lists residuals. For classes and labels, lists the precision, recall and
+    F1 score of each. For classes, also draws the confusion matrix.
     """
     unit = unit_of(network.table)
     shown = {name: figure(name, value, unit) for name, value in values.items()}

@@ -125,7 +125,10 @@ def _draw_first(page: Page) -> None:
 
 
 def _blocks(title: str, rows: list[Any], width: float, panel_width: float) -> list[Block]:
-    """Returns the blocks of a section: its heading, any diagram, and groups of formulas, with curves `panel_width` mm wide."""
+    """Returns the blocks of a section: its heading, its diagram, if any, and its cards (groups of formulas).
+
+    The blocks are `width` mm wide, and the curves in them are `panel_width` mm wide.
+    """
     blocks = [heading(title, files_of(rows), width)]
     if title == "The neuron":
         blocks.append(diagram(lambda ax: neuron_diagram(activation="tanh", ax=ax), 27.0, width))
@@ -211,7 +214,8 @@ def _draw_third(page: Page) -> None:
 def _balanced(cards: list[Block], room: float) -> list[list[Block]]:
     """Divides cards (groups of formulas) into columns, in their order, so that the highest column is as low as possible.
 
-    If the cards do not fit into MORE_COLUMNS columns of the height `room`, the last column is higher than `room`.
+    There are at most MORE_COLUMNS (three) columns. If the cards do not fit into three columns of the height `room`, the last
+    column is higher than `room`.
     """
     columns: list[list[Block]] = []
     for limit in np.linspace(0, room, 100):

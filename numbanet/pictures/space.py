@@ -22,7 +22,7 @@ def width_of(text: str, points: float) -> float:
 
 
 def cut(name: str, points: float, width: float) -> str:
-    """Returns a name whose middle is replaced by an ellipsis, if necessary, so that the name fits into the width, in points."""
+    """Returns `name`; an ellipsis replaces its middle if it is wider than `width` points or longer than 28 letters."""
     lengths = range(len(shortened(name)), 2, -1)
     return next((short for most in lengths if width_of(short := shortened(name, most), points) <= width), name[:1])
 
@@ -30,7 +30,8 @@ def cut(name: str, points: float, width: float) -> str:
 def wrapped(text: str, points: float, width: float, lines: int = MOST_LINES) -> str:
     """Returns a text divided, after spaces and underscores, into lines that are at most `width` points wide.
 
-    An ellipsis shortens the last line if the text needs more than `lines` lines, and each line with a word that is too wide.
+    If the text needs more than `lines` lines, the last line contains all words that remain. In each line that is still too
+    wide, an ellipsis replaces the middle.
     """
     found = [""]
     for piece in re.findall(r"[^ _]*[ _]|[^ _]+", text):
@@ -48,7 +49,7 @@ def _fitting(line: str, points: float, width: float) -> str:
 def label(ax: Axes, x_label: str, y_label: str) -> None:
     """Writes the labels of the axes, in lines that end before the borders of the figure or, beside other Axes, of the Axes.
 
-    Set the ticks before the call: they determine the place of the Axes.
+    Set the ticks before the call, because the position of the Axes depends on the ticks.
     """
     for _ in range(2):  # the lines of the labels move the Axes
         style.lay_out(ax)
@@ -75,7 +76,7 @@ def rows_that_fit(ax: Axes, points: float) -> int:
 
 
 def leave_out_texts(ax: Axes) -> None:
-    """Leaves out the texts of a small diagram that would lie over other texts or beyond the figure, the longest texts first."""
+    """Hides each text of a small diagram that is not completely inside the figure, or overlaps a shorter text that is shown."""
     style.lay_out(ax)
     page = ax.figure.bbox.padded(1)
     kept: list[Bbox] = []

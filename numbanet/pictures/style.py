@@ -145,9 +145,9 @@ def _described(value: Any) -> str:
 
 
 def lay_out(ax: Axes) -> None:
-    """Places the Axes and their labels as a drawing of the figure does, so that their sizes are known; draws nothing.
+    """Lays out the Axes and their labels without drawing the figure; afterwards, the sizes of the Axes and labels are known.
 
-    The layout of a figure takes half the time of a drawing.
+    This takes half the time of drawing the figure.
     """
     figure = ax.figure.figure  # the whole figure, if ax.figure is a part of it (SubFigure)
     if (engine := figure.get_layout_engine()) is not None:

@@ -22,7 +22,7 @@ MOST_OUTPUTS = 3  # the largest number of outputs of a regression whose predicti
 
 
 class Samples(NamedTuple):
-    """The samples on which a network is measured: an array x (n, n_in), the table if any, and the shape of images if any."""
+    """The samples on which a report measures a network: the inputs x, a row per sample; the table and image shape, or None."""
 
     network: Network
     x: NDArray[Any]
@@ -71,7 +71,7 @@ def worst(found: Predictions, samples: Samples, importances: Importances) -> str
 
 
 def _title(found: Predictions, place: str, cells: Sequence[str]) -> str:
-    """Returns the title of an image: the sample's line or number, target and (not for multilabel targets) prediction."""
+    """Returns an image's title: the sample's line or number, the target and, unless targets are multilabel, the prediction."""
     kind = "" if isinstance(found, LabelPredictions) else "true "
     title = f"{place} {cells[0]}: {kind}{pages.shortened(cells[1])}"
     return title if kind == "" else f"{title},\npredicted {pages.shortened(cells[2])}"

@@ -1,9 +1,9 @@
 """The equations that `numbanet verify` checks: one or more `Case` objects per loop, with inputs and exact outputs.
 
-The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` from the
-function for the section of the sheet to which the loop belongs. A new activation function is verified as soon as
-`engines.topology.ACTIVATIONS` and the oracle contain it. A new activation function needs additional code in this module only if
-its derivative is a sum of terms that cancel each other.
+The exact outputs come from the oracle, an independent implementation in NumPy. To verify a new loop, yield a `Case` for it in
+the function for its section of the sheet (docs/sheet.md), such as `_loss_cases`. A new activation function is verified as soon
+as `engines.topology.ACTIVATIONS` and the oracle contain it. A new activation function needs additional code in this module only
+if its derivative is a sum of terms that cancel each other.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,8 +32,8 @@ class Output(NamedTuple):
     exact : ndarray
         The exact values.
     magnitude : ndarray or None
-        The values whose ulp (unit in the last place) is the unit of the error. If None, the unit is the ulp of the exact
-        values.
+        The values whose ulp (unit in the last place) is the unit of the error. If `magnitude` is None, the unit is the
+        ulp of the exact values.
     bound : float
         The largest allowed error, in ulp.
     """
@@ -57,8 +57,8 @@ class Case(NamedTuple):
     outputs : list of Output
         The exact values of the loop's last arguments, which the loop writes.
     start : tuple of ndarray
-        The initial values of the last `len(start)` outputs, which the loop updates in place. All earlier outputs are
-        initialised with 0; the loop writes them without reading them.
+        The initial values of the last `len(start)` outputs, which the loop updates in place. The outputs before
+        these are initialised with 0, and the loop writes them without reading them.
     """
 
     equation: str
@@ -99,7 +99,7 @@ def cases(dtype: np.dtype) -> Iterator[Case]:
 
 
 def _scalar(exact: NDArray[Any]) -> list[Output]:
-    """Returns a list with one `Output`: the exact result of a scalar formula, with the error bound SCALAR_ULP."""
+    """Returns a list with one `Output`: the exact result of a scalar formula, with an error bound of SCALAR_ULP (4) ulp."""
     return [Output(exact, None, SCALAR_ULP)]
 
 
@@ -130,7 +130,7 @@ def _activation_cases(draw: Draw) -> Iterator[Case]:
 
 
 def _slope(name: str, z: NDArray[Any], a: NDArray[Any], epsilon: Any) -> NDArray[Any]:
-    """Returns the exact da/dz, computed from the rounded a if the loops compute da/dz from a, otherwise from z."""
+    """Returns the exact da/dz, from a rounded to the loops' dtype if the loops compute da/dz from a, otherwise from z."""
     if name in D_FROM_A:
         return D_FROM_A[name](a.astype(PRECISE))
     return oracle.D_ACTIVATIONS[name](z.astype(PRECISE), PRECISE(epsilon))

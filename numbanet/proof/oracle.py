@@ -1,8 +1,9 @@
 """The oracle: an independent implementation of all equations in NumPy, with extended precision.
 
 `numbanet verify` and the tests compare the loops with the oracle; training does not use the oracle. The oracle shares no code
-with the loops. Unlike the loops, the oracle uses operations on whole arrays, other forms of the formulas, einsum for sums, and
-the general chain rule in place of short forms such as delta = 1/n (a - y).
+with the loops. Unlike the loops, the oracle uses operations on whole arrays, and einsum for sums. Many formulas are written
+differently: sigmoid, for example, is computed with np.logaddexp. delta of the output layer is always computed by the general
+chain rule dL/da da/dz, and not by a shortcut such as delta = 1/n (a - y).
 """
 
 from collections.abc import Callable, Sequence
@@ -61,8 +62,8 @@ def delta_from(dl_da: NDArray[Any], name: str, z: NDArray[Any], a: NDArray[Any],
 def loss_terms(loss: str, y: NDArray[Any], z: NDArray[Any], a: NDArray[Any] | None, activation: str) -> NDArray[Any]:
     """Returns the loss of each output and sample, not divided by n, as an array of shape (n, n_out).
 
-    `activation` is the name of the output layer's activation function. The output `a` may be None unless the loss is sse or
-    mse.
+    `activation` is the name of the output layer's activation function. Only the losses sse and mse read the output
+    `a`; for other losses, `a` may be None.
     """
     if loss in ("sse", "mse"):
         assert a is not None

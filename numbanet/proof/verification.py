@@ -1,4 +1,4 @@
-"""Verification compares every loop, and whole training steps, with the oracle, an independent implementation in NumPy."""
+"""Compares every reference loop, and whole training steps, with the oracle, an independent implementation in NumPy."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 
 def verify(device: str = "auto", *, report: Callable[[str], object] | None = print) -> list[Row]:
-    """Checks the results of all loops on this machine, in float32 and float64.
+    """Checks, in float32 and float64, the results of the reference loops and of whole training steps on this machine.
 
     `verify` compares every reference loop, and training steps of the reference engine and the fast engine, with an independent
     implementation in NumPy that uses extended precision.
@@ -104,7 +104,10 @@ def _rows(device: str) -> Iterator[Row]:
 
 
 def _run(case: Case, loops: CpuLoops | CudaLoops, dtype: np.dtype) -> tuple[float, float]:
-    """Runs a case's loop; returns the error (in ulp) and the bound of the output with the largest ratio of error to bound."""
+    """Runs the loop of `case` with the inputs of `case`, and compares the outputs with their exact values.
+
+    Returns the error (in ulp) and the bound of the output whose ratio of error to bound is largest.
+    """
     arguments = [loops.upload(value) if isinstance(value, np.ndarray) else value for value in case.inputs]
     outputs = [loops.upload(np.zeros(output.exact.shape, dtype)) for output in case.outputs]
     for place, start in enumerate(case.start, start=len(outputs) - len(case.start)):

@@ -95,8 +95,9 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
             unchanged.
         DivergenceError
             The loss is no longer finite. After a DivergenceError, the network has the parameters of the last epoch with a
-            finite loss. A DivergenceError is both a ValueError and a FloatingPointError. With early stopping, if an epoch had a
-            finite score, `fit` instead restores the parameters of the best epoch, and issues a ConvergenceWarning.
+            finite loss. A DivergenceError is both a ValueError and a FloatingPointError. With early stopping, `fit` raises
+            no DivergenceError if an epoch had a finite score; it restores the parameters of the best epoch, and issues a
+            ConvergenceWarning.
         """
         resume = checks.flag("warm_start", self.warm_start) and hasattr(self, "network_")
         epochs = checks.integer("max_iter", self.max_iter)
@@ -141,7 +142,7 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _targets(self, y: Any, dtype: DTypeLike, known: bool, classes: Any = None) -> NDArray[Any]:
-        """Converts y to the network's targets; also sets the estimator's output and class counts, unless `known` is True."""
+        """Converts y to the network's targets; if not `known`, y or `classes` defines the estimator's outputs and classes."""
 
     @abstractmethod
     def _check_resumable(self, y: NDArray[Any]) -> None:
@@ -173,11 +174,11 @@ class BaseMLP(Parameters, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _decoded(self, y_hat: NDArray[Any]) -> NDArray[Any]:
-        """Converts the network's outputs y_hat to predictions in the form of the user's y, such as class labels."""
+        """Converts the network's outputs y_hat to predictions: class labels or numbers, as in the y passed to `fit`."""
 
     @abstractmethod
     def _score_of(self, y: NDArray[Any], y_hat: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        """Returns the score of the predictions y_hat for the targets y, both in the form of the user's y."""
+        """Returns the score of the predictions y_hat for the targets y; both contain class labels or numbers, as in `fit`."""
 
     # Training
 

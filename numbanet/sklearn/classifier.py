@@ -46,11 +46,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     learning_rate : {"constant", "invscaling", "adaptive"}
         Learning rate schedule for the solver "sgd"; other solvers ignore the schedule. "constant" keeps the learning rate at
         `learning_rate_init`. "invscaling" divides `learning_rate_init` by (t + 1)^power_t, where t is the number of samples
-        seen before the epoch. "adaptive" divides the learning rate by 5 each time that the loss (or with `early_stopping` the
-        validation score) has not improved for more than `n_iter_no_change` epochs; training stops instead if the learning rate
-        is 1e-6 or less. With momentum, each step multiplies the whole velocity by the current learning rate. In scikit-learn,
-        in contrast, each gradient in the velocity stays multiplied by the learning rate of the step that computed this
-        gradient.
+        seen before the epoch. "adaptive" acts each time that the loss (or with `early_stopping` the validation score) has not
+        improved for more than `n_iter_no_change` epochs: a learning rate above 1e-6 is divided by 5; at 1e-6 or less, training
+        stops. With momentum, each step multiplies the whole velocity by the current learning rate. In scikit-learn, in
+        contrast, each gradient in the velocity stays multiplied by the learning rate of the step that computed this gradient.
     learning_rate_init : float
         Initial learning rate eta, positive.
     power_t : float
@@ -62,11 +61,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     random_state : int, RandomState or None
         Seed of the initial weights and biases, the validation split, shuffling and dropout. With the same random_state,
         numbanet and scikit-learn draw the same initial weights and biases, the same validation split, and the same order of the
-        samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. The limit of the initial
-        weights and biases is sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in + n_out)) with any
-        other activation. If `fit` is called again with `warm_start`, or `partial_fit` is called again, numbanet continues to
-        draw from the same generator. In contrast to numbanet, scikit-learn creates a new generator for each call if
-        random_state is an integer.
+        samples in each epoch. Initial weights and biases are drawn uniformly between -limit and limit. For a layer with n_in
+        inputs and n_out outputs, the limit is sqrt(2 / (n_in + n_out)) with the activation "logistic", and sqrt(6 / (n_in +
+        n_out)) with any other activation. If `fit` is called again with `warm_start`, or `partial_fit` is called again,
+        numbanet continues to draw from the same generator. In contrast to numbanet, scikit-learn creates a new generator for
+        each call if random_state is an integer.
     tol : float
         The smallest decrease of the loss that counts as an improvement. With `early_stopping`, `tol` is the smallest increase
         of the validation score that counts as an improvement.
@@ -106,7 +105,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     clip_norm : float, optional
         Maximum norm of the vector of all gradients. A vector with a larger norm is scaled down to the maximum norm.
     callbacks : Callback or list of Callback, optional
-        Callbacks, as in `Network.fit`. In the logs passed to callbacks, "loss" and "val_loss" mean the same as in `history_`.
+        Callbacks, as in `Network.fit`. In the logs passed to callbacks, "loss" and "val_loss" do not include the L2 penalty.
     dtype : {"auto", "float32", "float64"}
         Type of all numbers in the computation. "auto" is the dtype of X if X is float32 or float64, else float64.
     device : {"cpu", "cuda", "auto"}
@@ -344,7 +343,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             kind = f"{len(self.classes_)} {'labels per sample' if self._multilabel else 'classes'}"
             raise ValueError(f"y of shape {y.shape} does not match the targets of the first fit, which had {kind}")
         if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
-            raise ValueError(f"classes {classes} differ from those of the first call, {self.classes_}: pass these or none")
+            raise ValueError(
+                f"classes {classes} differ from those of the first call, {self.classes_}: leave out the argument classes"
+            )
         if not multilabel and len(np.setdiff1d(y, self.classes_)):
             raise ValueError(f"y contains the classes {np.setdiff1d(y, self.classes_)}, which are not among {self.classes_}")
 

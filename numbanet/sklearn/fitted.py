@@ -56,7 +56,7 @@ class Fitted(BaseEstimator):
         return parameters
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the attributes for pickle and copy, in a form that older versions of NumPy can load, too."""
+        """Returns the attributes for pickle and copy, as Python values that do not depend on the version of NumPy."""
         return packed(super().__getstate__())
 
     def __setstate__(self, state: dict[str, Any]) -> None:

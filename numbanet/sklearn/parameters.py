@@ -99,7 +99,7 @@ class Parameters:
         return [ALIASES.get(value, value) if isinstance(value, str) else value for value in [*names, output]]
 
     def _check_learning_rate(self, dtype: np.dtype) -> None:
-        """Checks that learning_rate_init is positive and finite in `dtype`, and not 0 when divided by `_gradient_scale`."""
+        """Checks that learning_rate_init is positive and finite in `dtype`, and not 0 after division by `_gradient_scale`."""
         checks.positive("learning_rate_init", self.learning_rate_init, dtype)
         if not dtype.type(self.learning_rate_init / self._gradient_scale):
             raise ValueError(f"learning_rate_init={self.learning_rate_init!r} is too small for {dtype}: pass a larger one")

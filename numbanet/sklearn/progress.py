@@ -20,7 +20,7 @@ class DivergenceError(FloatingPointError, ValueError):
 
 
 class Validation(NamedTuple):
-    """The validation samples x, the targets in the network's form, the targets y in the user's form, and sample weights."""
+    """The validation samples: inputs x, targets y as the user passed them, y converted for the network, and sample weights."""
 
     x: Any
     targets: NDArray[Any]

@@ -30,9 +30,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "mae", "huber", "log_cosh", "quantile" and "hinge" stand for the losses with these names in `numbanet.Network`. A `Loss`
         is a loss function that you write, or a loss with a parameter, such as `numbanet.Quantile(0.9)`. For all losses except
         "poisson" and "log_loss", the output activation is identity. The loss that the estimator reports is the average over
-        all samples; each sample counts with the average over the outputs for "squared_error", and with the sum over the outputs
-        for any other loss. The gradients of "squared_error" are computed from the sum of the squared errors over the outputs,
-        as in scikit-learn.
+        all samples. The loss of a sample is an average over the outputs for "squared_error", but a sum over the outputs for any
+        other loss. The gradients of "squared_error" are computed from the sum of the squared errors over the outputs, as in
+        scikit-learn.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
 random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, \
 epsilon, n_iter_no_change, max_fun, dropout, clip_norm, callbacks, dtype, device, kernels

@@ -199,7 +199,7 @@ class Table:
 
     @cached_property
     def values(self) -> dict[str, frozenset[str]]:
-        """Maps the name of a column of strings to those words, such as NA, that are ordinary values there, not missing values.
+        """Maps a column's name to the words, such as NA, that are ordinary values of this column instead of missing values.
 
         A word such as NA is an ordinary value of a column of strings if this column contains no other word for a missing value,
         and no column of numbers or booleans contains the word. If the user listed the words for a missing value, none of them

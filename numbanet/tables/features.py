@@ -37,9 +37,10 @@ def numbers(table: Table, name: str) -> NDArray[np.float64]:
 
 
 def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str = "") -> ValueError:
-    """Returns an error about the string in row rows[0] of a column of numbers.
+    """Returns an error about a string in a column of numbers: the string in the first of the rows `rows`.
 
-    The message ends with the advice `remedy`, or advises separators (decimal, thousands) with which the string is a number.
+    If the string is a number with other decimal or thousands separators, the message recommends these separators; if not, it
+    ends with the advice `remedy`.
     """
     strings = table.column(name).strings
     wrong = str(strings[rows[0]])
@@ -57,7 +58,7 @@ def not_a_number(table: Table, name: str, rows: NDArray[np.integer], remedy: str
 
 
 def _read_with(spelling: Any) -> str:
-    """Returns, for an error message, the arguments and options that set the decimal and thousands separators of `spelling`."""
+    """Returns, for an error message, the arguments and command-line options that set the separators of a `Spelling`."""
     given = [(n, v) for n, v in (("decimal", spelling.decimal), ("thousands", spelling.thousands)) if v not in (".", None)]
     if spelling.thousands == ".":
         given.append(("thousands", "."))

@@ -1,4 +1,4 @@
-"""Infers the kind of a column (numbers, booleans or categories) and the task of a target column from their values."""
+"""Infers a column's kind (numbers, booleans or categories) and a target's task (classification or regression) from values."""
 
 import re
 
@@ -40,8 +40,8 @@ def kind_of(table: Table, name: str, of_target: bool = False) -> type[Numeric] |
     Raises
     ------
     ValueError
-        The column is empty, mixes numbers with a few strings, or contains dates, names (too many distinct strings), or numbers
-        in a spelling (such as a decimal comma) other than `table.spelling`.
+        The column is empty, mixes numbers with a few strings, contains dates, contains too many distinct strings to be
+        categories, or contains numbers in a spelling (such as a decimal comma) other than `table.spelling`.
     """
     column = table.column(name)
     refuse_empty(table, [name])

@@ -1,9 +1,9 @@
 """Finds and compares labels, which are the distinct values of a column of categories or classes.
 
 If all labels of a column are numbers, they are compared as numbers, so that 1 and 1.0 are the same label. If all labels are
-true or false, in any capitalisation, they are compared as booleans. Labels that are neither all numbers nor all booleans are
-compared as strings without blanks at their ends. If any label in a column is a code such as 007, all labels of the column are
-compared as strings.
+true or false, in any capitalisation, they are compared as booleans. Other labels are compared as strings, without blanks at
+their ends. If any label in a column is a code (several digits of which the first is 0, such as 007), all labels of the column
+are compared as strings.
 """
 
 import re
@@ -39,7 +39,10 @@ def _as_text(text: str, spelling: Spelling) -> str:
 
 
 def key_of(labels: Iterable[str], spelling: Spelling = PLAIN) -> Key:
-    """Returns a function that converts a string to the form in which the labels are compared: number, boolean or string."""
+    """Returns a function that converts a label to the value that represents it in comparisons: a number, boolean or string.
+
+    `spelling` contains the decimal and thousands separators with which a string is a number.
+    """
     labels = list(labels)
     if all(_as_boolean(label, spelling) is not None for label in labels):
         return _as_boolean
@@ -119,7 +122,7 @@ def indices(table: Table, name: str, labels: tuple[str, ...], noun: str, unknown
 
 
 def _exact(column: Strings | Numbers, labels: tuple[str, ...]) -> dict[str | None, int]:
-    """Returns a dict that maps labels to indices, and strings that the user declared to be missing values to `MISSING`."""
+    """Returns a dict that maps labels to indices, and None and strings that the user declared as missing to `MISSING`."""
     index: dict[str | None, int] = {None: MISSING}
     if column.spelling.is_plain:  # with a thousands separator, the string 1.500 may mean 1500
         index |= {label: k for k, label in enumerate(labels)}

@@ -40,9 +40,9 @@ def learn(
     are true or false, and categorical otherwise. `learn` raises ValueError if a column mixes numbers with a few strings,
     contains dates, contains numbers in a spelling that the arguments of `read` do not describe, or has a different string in
     nearly every row. Numbers are standardised, and categories are encoded one-hot. Categories and classes that are numbers are
-    compared as numbers, so that 1 and 1.0 are the same class; True and TRUE are the same class, too. The property
-    `Table.values` decides which strings, such as NA, are categories and not missing values. The function `notes` describes the
-    choices that `learn` made.
+    compared as numbers, so that 1 and 1.0 are the same class; True and TRUE are the same class, too. A word such as NA is a
+    category of a column, and not a missing value, if the property `Table.values` lists the word for this column. The function
+    `notes` describes the choices that `learn` made.
 
     Parameters
     ----------
@@ -51,8 +51,9 @@ def learn(
         The column to predict.
     task : {"classification", "regression"}, optional
         By default, the task is inferred from the target column. The task is classification if the target column contains
-        strings, booleans, or whole numbers with at most 20 distinct values that occur at least twice on average; otherwise, the
-        task is regression, and the target is standardised like a numeric column.
+        strings or booleans. For whole numbers, the task is classification if there are at most 20 distinct values, which occur
+        at least twice on average. For all other numbers, the task is regression, and the target is standardised like a numeric
+        column.
     categorical : list of str
         Names of columns to encode as categories even if they look like numbers, booleans or dates.
     ignore : list of str

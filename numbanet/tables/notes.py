@@ -65,7 +65,10 @@ def standardisation(name: str, mean: float, scale: float) -> str:
 
 
 def _alike(labels: Collection[str]) -> list[str]:
-    """Returns labels that differ from others only in capitals, or mean the same truth value as others, such as yes and on."""
+    """Returns the labels that differ from another label only in capitals.
+
+    If all labels are words for true or false, such as yes and on, returns the labels with the truth value of another label.
+    """
     folded = [label.casefold() for label in labels]
     if all(label in TRUTH for label in folded):
         folded = [str(TRUTH[label]) for label in folded]

@@ -45,7 +45,7 @@ def _column(column: Any, arrow: Any, spelling: Spelling) -> Strings | Numbers:
 
 
 def with_missing(array: Any, absent: Any, spelling: Spelling) -> Any:
-    """Returns the mask `absent` (None if no value is missing), extended by the numbers in `spelling.missing`, such as -999."""
+    """Returns `absent`, the mask of missing values or None, with the numbers in `spelling.missing`, such as -999, added."""
     numbers = [value for text in spelling.missing or () if (value := spelling.value(text)) is not None]
     if not numbers or array.dtype.kind == "b":
         return absent

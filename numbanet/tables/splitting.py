@@ -83,10 +83,9 @@ def drop_missing(table: Table | Frame, target: str, *, ignore: Iterable[str] = (
     target : str
         The column to predict.
     ignore : list of str
-        Names of columns whose missing values do not matter.
+        Names of columns in which values may be missing.
     impute : bool
-        True if missing values will be replaced later, except in the target column; then only rows with a missing target are
-        left out.
+        True to leave out only rows with a missing target, because the encoding replaces all other missing values.
 
     Returns
     -------

@@ -27,8 +27,8 @@ class Callback:
     if not TYPE_CHECKING:  # a type checker would accept every attribute of a class with this method
 
         def __getattr__(self, name: str) -> NoReturn:
-            hint = ": fit sets the attribute network, and stop_training is an attribute of the callback"
-            raise AttributeError(f"the callback {type(self).__name__} has no attribute {name!r}{hint if name == 'model' else ''}")
+            hint = ": fit sets the attribute network, and stop_training is an attribute of the callback" * (name == "model")
+            raise AttributeError(f"the callback {type(self).__name__} has no attribute {name!r}{hint}")
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
         """Called before the first epoch, with an empty dict as `logs`."""
@@ -39,7 +39,7 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """Called after `batch` batches of the epoch have been finished.
 
-        `fit` does not call the hook after every batch, because the engine trains on many batches in one call.
+        If x is an array, `fit` does not call the hook after every batch, because the engine trains on many batches in one call.
         """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:

@@ -11,7 +11,7 @@ from numbanet.training.monitoring import MeasuredMetrics, Progress, check_monito
 @checks.none_is_default
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Stops training after `patience` epochs without progress, and restores the parameters of the best epoch.
+    """Stops training if a metric has made no progress for `patience` epochs, and restores the parameters of the best epoch.
 
     The parameters of the best epoch are always restored, whether training ends by early stopping, after the last epoch, by
     Ctrl-C or by an error.
@@ -19,7 +19,7 @@ class EarlyStopping:
     Parameters
     ----------
     patience : int
-        The number of epochs without progress after which training stops.
+        The number of epochs without progress (an improvement by more than min_delta) after which training stops.
     monitor : str, optional
         The name of the metric to monitor, as in the history; by default "val_loss" if there is validation data, else "loss".
     min_delta : float

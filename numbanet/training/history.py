@@ -71,7 +71,7 @@ class History:
         return np.array(self.history[name])
 
     def __contains__(self, name: object) -> bool:
-        """Returns whether the history contains a value of this name for each epoch."""
+        """Returns True if `name` is "epoch" or a key of the dict `history`."""
         return name == "epoch" or name in self.history
 
     def __len__(self) -> int:

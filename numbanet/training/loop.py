@@ -219,9 +219,11 @@ class Training:
         """
         totals, weight = NO_TOTALS, 0.0
         with self._bar(epoch) as bar:
-            for pass_ in self.partition.passes(self.data, self.settings.batch_size, self._order):
+            for number, pass_ in enumerate(self.partition.passes(self.data, self.settings.batch_size, self._order), start=1):
                 totals = added(totals, self.partition.total(self._train_pass(pass_, eta, bar)))
                 weight += pass_.weight
+                if not isinstance(self.data, Data):  # each pass is one batch
+                    self._call("on_train_batch_end", number, {})
                 if not np.isfinite(totals.loss):
                     break
         if not totals.samples:
@@ -231,7 +233,7 @@ class Training:
         return totals, weight
 
     def _train_pass(self, pass_: Pass, eta: float, bar: reporting.Bar) -> Totals:
-        """Trains on the batches of a pass, counts the updates, and returns the sums of losses and correct outputs."""
+        """Trains on the batches of `pass_`, adds the number of updates to `model.step`, and returns the pass's `Totals`."""
         model, arrays = self.model, isinstance(self.data, Data)
         data = pass_.data if arrays else pass_.data.uploaded(model.engine)
         updates = pass_.epoch(eta, self.rule, model.step + 1, model.dropout_key())

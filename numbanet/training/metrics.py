@@ -362,7 +362,7 @@ def metrics_of(
 
 
 def _of_network(metric: Any, topology: Topology) -> Metric:
-    """Returns a classification metric with the argument `labels` that suits the network; returns other metrics unchanged."""
+    """Returns a classification metric with the argument `labels` that `topology` implies; returns other metrics unchanged."""
     if not any(metric is METRICS[name] for name in OF_CLASSES):
         return metric
     labels, output = None, topology.activations[-1]

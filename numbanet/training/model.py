@@ -73,8 +73,8 @@ class Model:
     def initialize(self) -> None:
         """Draws each weight uniformly between -limit and limit, and sets all biases to 0.
 
-        For the weights of a layer with relu or leaky_relu, limit is sqrt(6 / n_in) (He); for the weights of all other layers,
-        limit is sqrt(6 / (n_in + n_out)) (Glorot).
+        In a layer with n_in inputs and n_out neurons, limit is sqrt(6 / n_in) for relu and leaky_relu (He), and
+        sqrt(6 / (n_in + n_out)) for all other activations (Glorot).
         """
         flat = np.zeros(self.topology.parameter_count, self.topology.dtype)
         for (w, _), name in zip(self.topology.views(flat), self.topology.activations, strict=True):
@@ -164,7 +164,7 @@ class Model:
         self.engine, self.device = engine, device
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the attributes for pickle and copy, without NumPy objects; a packed `Snapshot` replaces `engine`."""
+        """Returns the attributes for pickle and copy, without NumPy objects (see `packed`); a snapshot replaces `engine`."""
         state = vars(self).copy()
         del state["engine"]
         return state | {"generator": packed(self.generator), "snapshot": packed(tuple(self.snapshot()))}

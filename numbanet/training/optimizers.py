@@ -1,4 +1,4 @@
-"""Defines the optimizers: their names, their constants, and their update rules, which engines apply to the parameters."""
+"""Defines the optimizers: the names, constants and update rules with which a network changes its parameters."""
 
 import copy
 import functools
@@ -63,7 +63,7 @@ class Optimizer:
         return rule.KINDS[self.kind].moments
 
     def rule(self) -> Rule:
-        """Returns the update rule and its constants as a `Rule`, with which an engine updates the parameters."""
+        """Returns the update rule and its constants as a `Rule`, with which a network updates its parameters."""
         return _rule(self, self.corrects_epsilon, self.decay_batch)
 
 
@@ -86,7 +86,7 @@ class GradientDescent(Optimizer):
 
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """Momentum: v <- mu v + dL/dw, w <- w - eta v (Polyak, 1964, doi:10.1016/0041-5553(64)90137-5).
+    """Momentum, with a velocity v: v <- mu v + dL/dw, w <- w - eta v (Polyak, 1964, doi:10.1016/0041-5553(64)90137-5).
 
     Parameters
     ----------
@@ -102,7 +102,9 @@ class Momentum(Optimizer):
 
 @dataclass(frozen=True)
 class Nesterov(Momentum):
-    """Nesterov momentum: v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v) (Sutskever et al., 2013, PMLR 28(3):1139-1147).
+    """Nesterov momentum: v <- mu v + dL/dw, w <- w - eta (dL/dw + mu v).
+
+    The velocity v is kept from step to step (Sutskever et al., 2013, PMLR 28(3):1139-1147).
 
     Parameters
     ----------
@@ -160,10 +162,11 @@ class AdamW(Adam):
 def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
     """Returns a copy of the optimizer that performs the same updates as scikit-learn's solvers.
 
-    A copy of `Adam` adds epsilon to sqrt(v) instead of to sqrt(v_hat). If the last batch of an epoch has n < batch_size
-    samples, every copy multiplies the weight-decay factor of this batch by batch_size / n, because scikit-learn divides the
-    penalty by n. These changes matter for weights whose gradient comes only from the penalty, such as the weights of a neuron
-    with relu whose output is 0 for all samples. A pickle of the copy stores these changes, but a model file does not.
+    A copy of `Adam` adds epsilon to sqrt(v), in which v is the moving average before bias correction, instead of to
+    sqrt(v_hat). If the last batch of an epoch has n < batch_size samples, every copy multiplies the weight-decay factor of this
+    batch by batch_size / n, because scikit-learn divides the penalty by n. These changes matter for weights whose gradient
+    comes only from the penalty, such as the weights of a neuron with relu whose output is 0 for all samples. A pickle of the
+    copy stores these changes, but a model file does not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)

@@ -61,7 +61,7 @@ class Pass(NamedTuple):
     data : Data
         The samples of this process.
     order : (m,) int
-        The row indices of `data`, in the order in which training uses the rows.
+        The indices of the m rows of `data` that the pass uses, in the order of their use.
     batch_size : int
     weight : float
         The sum of the sample weights, over the samples of all processes.

@@ -38,7 +38,7 @@ SAMPLES = 256
 
 
 class Bar:
-    """A progress bar, which appears if the work has taken `BAR_AFTER_SECONDS` seconds, and disappears at the end.
+    """A progress bar, which appears once the work has taken `BAR_AFTER_SECONDS` seconds, and disappears at the end.
 
     On a terminal, the bar consists of text; in a notebook with the package ipywidgets, it is a widget. If the output goes
     neither to a terminal nor to a notebook, no bar appears.
@@ -135,7 +135,7 @@ class EpochLines:
             self.shown_at = now
 
     def end(self) -> bool:
-        """Ends the replaceable line with the last epoch's text; returns False if there is no replaceable line."""
+        """Writes the last epoch's text into the line that epochs after the tenth share; returns False if none used it."""
         if self.live is None or not self.text:
             return False
         self.live.end(self.text)
@@ -184,10 +184,11 @@ def line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
 
 
 def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) -> str | None:
-    """Returns a warning message if the loss after training is far above the loss before training; otherwise returns None.
+    """Returns a warning message if the loss after training is more than `FAR` times the loss before training, otherwise None.
 
     There is a message only if the loss after training also exceeds the loss of a network that predicts the same values for
-    every sample. For example, an increase of the loss from 1e-12 to 1e-10 causes no warning.
+    every sample. For example, an increase of the loss from 1e-12 to 1e-10 causes no warning. If a function supplies the
+    batches, the loss in the first epoch stands for the loss before training.
 
     Parameters
     ----------
@@ -195,7 +196,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
     start : (parameters,) ndarray
         The parameters before training.
     loss : float
-        The loss of the epoch that ended with the current parameters of the network.
+        The loss of the epoch whose parameters the network keeps: the best epoch if fit restores it, else the last epoch.
     """
     model, data = training.model, training.data
     if not isinstance(data, Data):
@@ -221,9 +222,9 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
 def _loss_of_guessing(topology: Topology, y: np.ndarray | None = None) -> float:
     """Returns the loss per sample of a network that predicts the same values for every sample.
 
-    The predicted values are equal probabilities of all classes for the losses cce and bce, and 0 for mse and sse. For mse and
-    sse without the targets `y`, the function returns 0, which is a lower bound of the loss. The function also returns 0 for a
-    loss that the user wrote.
+    For the losses cce and bce, this network predicts equal probabilities of all classes; for mse and sse, it predicts 0.
+    Without the targets `y`, the function returns 0 for mse and sse, a lower bound of the loss. It returns 0 for every other
+    loss, too.
     """
     n_out = topology.sizes[-1]
     if topology.own_loss:

@@ -146,7 +146,7 @@ class Plateau(Schedule):
         Whether smaller ("min") or larger ("max") values of the monitored metric are better. `mode` is required unless the
         metric is a loss, an accuracy, or another metric that numbanet defines.
     cooldown : int
-        The number of epochs after each change of the learning rate in which a missing improvement does not count.
+        The number of epochs after each change of the learning rate that do not count towards `patience`.
     least : float
         The smallest learning rate that the schedule sets.
     """

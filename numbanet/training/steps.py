@@ -1,4 +1,4 @@
-"""Trains on one pass over samples: calls the engine for each part of an epoch, and adds up the losses and correct outputs."""
+"""Trains on one pass over samples, in one or two calls of the engine; adds up the losses and the correct outputs."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,10 @@ NO_TOTALS = Totals(0, 0.0, 0)
 
 
 def train_in_order(model: Model, data: Data, batch_size: int, eta: float) -> Totals:
-    """Trains on the samples in order, without first copying the model's state; returns sums of losses and correct outputs."""
+    """Trains on the samples in order, and returns the sums of losses and correct outputs.
+
+    Keeps no copy of the model's state: the updates before an error remain.
+    """
     before, n, totals = model.step, data.n, NO_TOTALS
     updates = epoch_of(
         rows_between(0, n),
@@ -36,7 +39,7 @@ def train_in_order(model: Model, data: Data, batch_size: int, eta: float) -> Tot
 
 
 def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
-    """Trains on each part of an epoch (`Epoch.parts`: usually one); yields the sums of losses and correct outputs so far."""
+    """Trains for an epoch in one or two calls of the engine (see `Epoch.parts`); yields the `Totals` of all samples so far."""
     parts = updates.parts()
     if len(parts) == 1:
         return model.engine.train_epoch(data.x, data.y, parts[0])
@@ -44,7 +47,7 @@ def train_parts(model: Model, data: Data, updates: Epoch) -> Iterator[Totals]:
 
 
 def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
-    """Trains on all parts of an epoch, one per element of `passes`; yields the sums of losses and correct outputs so far."""
+    """Trains by iterating over each iterator in `passes` in turn; yields the `Totals` of all samples so far."""
     before = NO_TOTALS
     for each in passes:
         last = NO_TOTALS
@@ -54,5 +57,5 @@ def _joined(passes: list[Iterator[Totals]]) -> Iterator[Totals]:
 
 
 def added(a: Totals, b: Totals) -> Totals:
-    """Returns the sums of the samples, losses and correct outputs of two parts of an epoch."""
+    """Adds the numbers of samples, the losses and the numbers of correct outputs of two `Totals` objects."""
     return Totals(a.samples + b.samples, a.loss + b.loss, a.hits + b.hits)

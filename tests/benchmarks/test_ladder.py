@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import peers
 from benchmarks.ladder import calls, epochs, prediction, processes
-from benchmarks.measuring import Settings
+from benchmarks.measuring import Settings, take_turns
 from benchmarks.rungs import Rung, problem
 from numbanet import _cuda
 from numbanet._compile import config
@@ -17,6 +17,20 @@ pytestmark = [
     pytest.mark.skipif(_cuda.SIMULATED or config.DISABLE_JIT, reason="measures compiled loops on the CPU"),
     pytest.mark.filterwarnings("default"),  # of the peers
 ]
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    """Leaves out the pauses before measurements, and lets JAX compile without optimizations: no test reads the times."""
+    monkeypatch.setattr(take_turns, "__defaults__", (0.0,))
+    try:
+        import jax
+    except ImportError:
+        yield
+        return
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def tiny(**variant):

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from numbanet import _cuda
 from numbanet._compile import config
 from numbanet.distributed.communicators import SerialCommunicator
 
-ROOT = Path(__file__).parents[2]
 compiled = pytest.mark.skipif(_cuda.SIMULATED or config.DISABLE_JIT, reason="measures compiled loops on the CPU")
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
 
@@ -69,14 +67,12 @@ def test_ranks_that_compute_something_else_are_noticed():
 
 @compiled
 @pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec")
-def test_processes_are_measured(tmp_path):
+def test_processes_are_measured(tmp_path, monkeypatch, capsys):
     pytest.importorskip("mpi4py")
-    arguments = ["--quick", "--markdown", "--json", str(tmp_path / "figures.json")]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scaling", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=180
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Each has a batch: microseconds per step" in done.stdout and "| R3 784-128-10 | 2 | 128 |" in done.stdout
+    monkeypatch.setattr(sys, "argv", ["scaling", "--quick", "--markdown", "--json", str(tmp_path / "figures.json")])
+    command.main()
+    out = capsys.readouterr().out
+    assert "Each has a batch: microseconds per step" in out and "| R3 784-128-10 | 2 | 128 |" in out
     figures = json.loads((tmp_path / "figures.json").read_text())
     for kind in ("strong", "weak"):
         parts = figures["medians"]["2"][kind]["R3 784-128-10"]

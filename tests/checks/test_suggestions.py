@@ -1,4 +1,4 @@
-"""An error about an unknown name suggests the right name, also for typing errors and for names of other libraries."""
+"""For a misspelt name or a name from another library, such as ReLU, the error suggests numbanet's name, such as relu."""
 
 import inspect
 

@@ -1,10 +1,11 @@
 """The command `numbanet`, called on tables with arguments as from a shell, prints the numbers that the library computes."""
 
 import csv
+import io
 import json
 import os
 import signal
-import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from numbanet import Network, tables
 from numbanet.cli import main
 from tests.helpers.engines import each
 from tests.helpers.idx_files import write_fashion_mnist
-from tests.helpers.processes import python
 
 FOLDER = Path(__file__).parents[2] / "docs" / "penguins"
 PENGUINS, MORE = str(FOLDER / "penguins.csv"), str(FOLDER / "more-penguins.csv")
@@ -306,12 +306,18 @@ def test_help_shows_examples(command, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_ctrl_c_saves_and_exits_130(tmp_path):
-    command = ["-m", "numbanet", *TRAIN[:-1], "1000000", "-o", "net.npz", "--json"]
-    with python(*command, stderr=subprocess.PIPE, cwd=tmp_path) as process:
-        while not process.stderr.readline().startswith("epoch "):
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and json.loads(out)["interrupted"]
-    assert Network.load(tmp_path / "net.npz").table.target.name == "species"
+def test_ctrl_c_saves_and_exits_130(tmp_path, monkeypatch, capsys):
+    class Interrupting(io.StringIO):
+        """Standard error, which sends Ctrl-C to this process when the first epoch is printed."""
+
+        def write(self, text):
+            if text.startswith("epoch "):
+                signal.raise_signal(signal.SIGINT)
+            return super().write(text)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stderr", Interrupting())
+    assert main([*TRAIN[:-1], "1000000", "-o", "net.npz", "--json"]) == 130
+    result = json.loads(capsys.readouterr().out)
+    assert result["interrupted"] and result["epochs"] < 1000
+    assert Network.load("net.npz").table.target.name == "species"

@@ -18,12 +18,14 @@ import numpy as np
 import pytest
 
 import numbanet
+from numbanet._compile.folder import cache_folder
 from numbanet.cli import main
 from numbanet.distributed import communicators
+from tests.files import mpi_cases
 from tests.helpers.engines import CUDA
 from tests.helpers.pages import PAGES, blocks_of
 
-CASES = Path(__file__).parents[1] / "files" / "mpi_cases.py"
+CASES = mpi_cases.__file__
 SECONDS = 300  # time limit; all processes may have to compile
 AT_ONCE = 20  # the processes must end within this time, even on a busy machine
 SCRIPTS = [(page.stem, block.code) for page in PAGES for block in blocks_of(page) if block.is_script()]
@@ -46,13 +48,6 @@ def mpiexec(size: int, *command, **environment) -> subprocess.CompletedProcess:
     )
 
 
-def results(size: int, folder: Path, *cases: str) -> dict:
-    """Runs the cases one after another in `size` processes, and returns the result of each case."""
-    done = mpiexec(size, CASES, folder, *cases)
-    assert done.returncode == 0, done.stderr
-    return written(folder, *cases)
-
-
 def written(folder: Path, *cases: str) -> dict:
     """Returns the result of each case, read from the file that rank 0 (the first process) has written."""
     return {case: json.loads((folder / f"{case}.json").read_text()) for case in cases}
@@ -60,8 +55,9 @@ def written(folder: Path, *cases: str) -> dict:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """Returns the results of one process, which also compiles the loops for the following processes."""
-    return results(1, tmp_path_factory.mktemp("alone"), "same", "bits", "trained", "node")
+    """Returns the results without MPI, and compiles the loops for the processes that mpiexec starts."""
+    mpi_cases.FOLDER = tmp_path_factory.mktemp("alone")
+    return {case.__name__: case(numbanet.SerialCommunicator()) for case in (mpi_cases.same, mpi_cases.bits, mpi_cases.trained)}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +66,7 @@ def killed(alone, tmp_path_factory):
     folder = tmp_path_factory.mktemp("by_two")
     for number, (page, code) in enumerate(SCRIPTS):
         (folder / f"example_{number}_{page}.py").write_text(code)
-    return mpiexec(2, CASES, folder, "same", "node", "misuse", "examples", "killed"), folder
+    return mpiexec(2, CASES, folder, "same", "bits", "node", "misuse", "examples", "killed"), folder
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +74,7 @@ def by_two(killed):
     """Returns the results that two processes wrote before one of them, rank 1, was killed."""
     done, folder = killed
     try:
-        return written(folder, "same", "node", "misuse", "examples")
+        return written(folder, "same", "bits", "node", "misuse", "examples")
     except FileNotFoundError:
         pytest.fail(done.stderr)
 
@@ -90,20 +86,26 @@ def checkpoint(killed):
 
 
 @pytest.fixture(scope="module")
-def by_three(checkpoint, by_two, killed):
-    """Returns the results of three processes, which resume from the checkpoint that two processes wrote."""
-    return results(3, killed[1], "same", "bits", "trained")
+def refused(checkpoint, by_two, killed):
+    """Runs cases in three processes, which resume from the checkpoint that two processes wrote, until a command fails."""
+    return mpiexec(3, CASES, killed[1], "same", "trained", "refused")
+
+
+@pytest.fixture(scope="module")
+def by_three(refused, killed):
+    """Returns the results that three processes wrote before a command failed."""
+    return written(killed[1], "same", "trained")
 
 
 @pytest.fixture(scope="module")
 def failed(alone, tmp_path_factory):
-    """Runs cases in three processes until one process fails; returns the output, the results' folder, and the duration.
+    """Runs cases in two processes until one process fails; returns the output, the results' folder, and the duration.
 
     In one of the cases, the processes train on a GPU. If this machine has no GPU, the processes use Numba's simulator.
     """
     folder, start = tmp_path_factory.mktemp("failed"), time.monotonic()
     simulated = {} if CUDA else {"NUMBA_ENABLE_CUDASIM": "1"}
-    return mpiexec(3, CASES, folder, "bits", "gpu", "failing", **simulated), folder, time.monotonic() - start
+    return mpiexec(2, CASES, folder, "bits", "gpu", "failing", **simulated), folder, time.monotonic() - start
 
 
 @needs_mpi
@@ -116,9 +118,9 @@ def test_any_number_of_processes_ends_with_the_same_losses(alone, by_two, by_thr
 
 
 @needs_mpi
-def test_the_same_number_of_processes_ends_with_the_same_bits(alone, by_three, failed):
+def test_the_same_number_of_processes_ends_with_the_same_bits(alone, by_two, failed):
     again = written(failed[1], "bits")
-    assert again["bits"] == by_three["bits"] != alone["bits"]
+    assert again["bits"] == by_two["bits"] != alone["bits"]
     np.testing.assert_allclose(again["bits"][0], alone["bits"][0], rtol=1e-10)
 
 
@@ -136,7 +138,7 @@ def test_an_error_in_one_process_ends_all_with_its_message(failed):
     done, folder, seconds = failed
     assert seconds < AT_ONCE + 60  # 60 s for the compilation
     assert done.returncode != 0 and not (folder / "failing.json").exists()
-    assert "rank 1 of 3 ends all processes:" in done.stderr and "OSError: the disk of rank 1 is gone" in done.stderr
+    assert "rank 1 of 2 ends all processes:" in done.stderr and "OSError: the disk of rank 1 is gone" in done.stderr
 
 
 @needs_mpi
@@ -146,24 +148,27 @@ def test_gradients_on_gpus_go_by_the_host(failed):
 
 
 @needs_mpi
-def test_processes_share_the_cores(alone, by_two):
+def test_processes_share_the_cores(by_two):
     cores = len(os.sched_getaffinity(0))
-    assert alone["node"] == {"threads": cores, "first": True, "size": 1}
-    assert by_two["node"] == {"threads": max(1, cores // 2), "first": True, "size": 2}
+    assert by_two["node"]["alone"] == {"threads": cores, "first": True, "size": 1}
+    assert by_two["node"]["together"] == {"threads": max(1, cores // 2), "first": True, "size": 2}
 
 
 @needs_mpi
 def test_train_from_a_shell(tmp_path):
-    """The compile cache is empty at first: one process on the machine compiles, and the other processes load the compiled code.
-
-    The test uses the reference loops, because they compile three times as fast as the fast loops.
-    """
+    """The compile cache lacks three loops: one process on the machine compiles these, and the other process loads them."""
     digits = ["train", "digits", "--epochs", "2", "--dtype", "float64", "--kernels", "reference", "--json"]
     together, alone = tmp_path / "together.npz", tmp_path / "alone.npz"
-    done = mpiexec(2, "-m", "numbanet", *digits, "-o", together, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
-    assert done.returncode == 0 and done.stderr.count("compiling for this machine") == 1, done.stderr
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         assert main([*digits, "-o", str(alone)]) == 0
+    cache, missing = tmp_path / "cache" / "numbanet" / cache_folder().name, {"gather", "bias_gradient", "gradient_descent"}
+    cache.mkdir(parents=True)
+    for file in cache_folder().iterdir():
+        if file.name.partition("-")[0] not in missing:
+            (cache / file.name).symlink_to(file)
+    done = mpiexec(2, "-m", "numbanet", *digits, "-o", together, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert done.returncode == 0 and done.stderr.count("compiling for this machine") == 1, done.stderr
+    assert missing <= {file.name.partition("-")[0] for file in cache.iterdir() if not file.is_symlink()}
     losses = [json.loads(out)["history"]["val_loss"] for out in (done.stdout, printed.getvalue())]
     np.testing.assert_allclose(*losses, rtol=1e-10)
     several, one = (numbanet.Network.load(path).parameters()[0][0] for path in (together, alone))
@@ -171,9 +176,8 @@ def test_train_from_a_shell(tmp_path):
 
 
 @needs_mpi
-def test_a_command_that_fails_exits_once_for_all(by_two, tmp_path):
-    refused = mpiexec(2, "-m", "numbanet", "train", "digits", "-o", tmp_path / "nowhere" / "digits.npz")
-    assert refused.returncode == 1 and refused.stderr.count("numbanet: cannot write") == 1
+def test_a_command_that_fails_exits_once_for_all(by_two, refused):
+    assert refused.returncode == 1 and refused.stderr.count("numbanet: cannot write") == 1, refused.stderr
     assert by_two["misuse"] == 2
 
 

@@ -9,11 +9,13 @@ FILE must contain the lines of the block, apart from docstrings. `run by mpiexec
 processes run in `test_mpi.py`. `not run: WHY`: the block is not run; with `not run: a recipe`, the block contains lines that
 are not a complete program.
 
-The pages with the comment `runs in the simulator` run in Numba's simulator, together in a separate process.
+The pages with the comment `runs in the simulator` run in Numba's simulator, together in a separate process. The functions that
+these pages compile are cached until the page, numbanet or Numba changes.
 """
 
 import ast
 import contextlib
+import hashlib
 import io
 import json
 import linecache
@@ -24,10 +26,13 @@ import subprocess
 import sys
 import textwrap
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
+import numba
 import pytest
 
+from numbanet._compile.cache import FunctionCache
 from numbanet.cli import main
 from tests.helpers.engines import each
 from tests.helpers.pages import BLOCK, PAGES, ROOT, Block, blocks_of
@@ -114,11 +119,37 @@ def run_in_simulator() -> None:
         os.chdir(folder / page.stem)
         prepare_folder()
         try:
-            run(page)
+            with compiled_functions_cached(page):
+                run(page)
             failures[page.name] = ""
         except Exception:
             failures[page.name] = traceback.format_exc()
     (folder / "failures.json").write_text(json.dumps(failures))
+
+
+@contextlib.contextmanager
+def compiled_functions_cached(page: Path) -> Iterator[None]:
+    """Returns a context manager in which `@numba.njit` stores the machine code of a page's functions in the compile cache.
+
+    The tutorial's functions take three seconds to compile. `FunctionCache` does not notice if a function that a cached function
+    calls has changed. The hash of the whole page in the key therefore replaces the cached code after every edit of the page.
+    """
+    numba_njit, stamp = numba.njit, hashlib.sha256(page.read_bytes()).hexdigest()
+
+    class PageCache(FunctionCache):
+        def _key(self, sig, codegen):
+            return stamp, *super()._key(sig, codegen)
+
+    def njit(function=None, **options):
+        if function is None:
+            return numba_njit(**options)
+        dispatcher = numba_njit(function)
+        dispatcher._cache = PageCache(function, counts_references=True)
+        return dispatcher
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba, "njit", njit)
+        yield
 
 
 def prepare_folder() -> None:

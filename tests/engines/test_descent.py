@@ -42,7 +42,7 @@ def rules_and_dtypes(names=RULES, dtypes=("float32", "float64")):
 
 
 class Trained:
-    """The parameters and the optimizer's moments of a network that NumPy trains with the formulas of `oracle`."""
+    """The parameters and moments of a network that NumPy trains with the formulas of `numbanet.proof.oracle`."""
 
     def __init__(self, top, flat, rule):
         self.top, self.rule, self.t = top, rule, 0

@@ -41,7 +41,7 @@ def test_undamaged_files_are_read(kinds, tmp_path):
 
 
 def test_a_renamed_member_has_a_name(kinds, monkeypatch):
-    """The fuzzer gives no archive member an empty name, even if a random name begins with NUL, at which zipfile ends names."""
+    """zipfile ends a name at its first NUL; the fuzzer removes leading NULs, so that no archive member has an empty name."""
     from tests.helpers import fuzzing
 
     monkeypatch.setattr(fuzzing, "altered", lambda content, chance: b"\0" + content)

@@ -253,7 +253,7 @@ def unpacked(z):
     return a + b
 
 
-@refused("c has no value in some case")
+@refused("c may have no value here")
 def sometimes(z):
     if z > 0:
         c = 1

@@ -143,7 +143,7 @@ def kinds() -> dict[str, Kind]:
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Damages any bytes of a file or, often, only the members of an archive, and gives these members correct checksums."""
+    """Damages a file: often only an archive's members or a JSON header, with correct checksums and lengths; else any bytes."""
     if chance.random() < 0.7:
         with contextlib.suppress(zipfile.BadZipFile, EOFError, OSError):
             if content.startswith(b"PK"):
@@ -158,7 +158,7 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 
 
 def rezipped(content: bytes, chance: random.Random) -> bytes:
-    """Damages one member of a ZIP archive, sometimes removes or renames this member, and compresses some archives."""
+    """Writes a ZIP archive again, compressed or not, with one member damaged, and sometimes renamed or removed."""
     stored = io.BytesIO()
     methods = [zipfile.ZIP_STORED] * 5 + [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stored, "w", chance.choice(methods)) as new:

@@ -28,8 +28,8 @@ def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
 @each(
     "options, error, message",
     [
-        ({"sizes": [3]}, ValueError, r"sizes must name the inputs and at least one layer"),
-        ({"sizes": []}, ValueError, r"sizes must name the inputs"),
+        ({"sizes": [3]}, ValueError, r"number of inputs, and the number of neurons of at least one layer"),
+        ({"sizes": []}, ValueError, r"sizes must contain the number of inputs"),
         ({"sizes": 3}, TypeError, r"sizes must be a list of integers"),
         ({"sizes": "64,10"}, TypeError, r"sizes must be a list .*, the number of inputs first, not the string '64,10'"),
         ({"sizes": [3, 0, 2]}, ValueError, r"sizes\[1\] must be at least 1, not 0"),

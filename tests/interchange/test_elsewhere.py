@@ -147,7 +147,7 @@ def stepped(keras, optimizer, gradients, value):
 
 @each("t", [1, 10])
 def test_adams_epsilon_of_keras_is_larger_at_first(keras, t):
-    """With a constant gradient, step t of numbanet with epsilon / sqrt(1 - beta_2^t) equals step t of Keras with epsilon."""
+    """With a constant gradient, epsilon in step t of Keras's Adam acts like epsilon / sqrt(1 - beta_2^t) in numbanet's Adam."""
     g, epsilon = np.array([1e-6, -3e-5]), 1e-7
     keras_steps = np.diff([stepped(keras, keras.optimizers.Adam(0.001, epsilon=epsilon), [g] * k, [0.0, 0.0])
                            for k in (t - 1, t)], axis=0)[0]  # fmt: skip
@@ -248,7 +248,7 @@ def test_early_stopping_of_keras_has_the_same_patience(keras):
 
 
 def weighted(torch, y):
-    """Returns PyTorch's gradient of the cross-entropy with class weights 1 and 9, with respect to the layer's weights."""
+    """Returns PyTorch's gradient dL/dw for the layer of `linear`; L is the cross-entropy with the class weights 1 and 9."""
     layer = linear(torch)
     loss = torch.nn.CrossEntropyLoss(torch.tensor([1.0, 9.0], dtype=torch.float64))
     loss(layer(of(torch, X)), of(torch, y)).backward()

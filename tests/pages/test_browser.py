@@ -156,7 +156,7 @@ def test_the_numbers_that_are_written_out_give_the_result(name, n, opened):
 @each("name", ["sse-relu", "mse-tanh", "bce-sigmoid", "cce-softmax"])
 @each("n", [1, 3, 5])
 def test_the_loss_of_a_batch_follows_from_the_numbers_before_it(n, name, opened):
-    """Earlier stages show the terms of each sample, with the factor 1/n in symbols and numbers; L is the sum of all terms."""
+    """The stages of each sample show its terms of the loss L, in symbols and numbers; a later stage adds up all terms."""
     trace = traced(name, n)
     page = opened(trace)
     page.evaluate(COLLECT)

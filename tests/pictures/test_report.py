@@ -133,7 +133,7 @@ def arrays(kind):
 
 @pytest.fixture(scope="module")
 def report_of(tmp_path_factory):
-    """Returns a function that returns a report's path, network and targets; each kind of report is written only once."""
+    """Returns a function from a kind of network, such as "bce", to its report (written once), the network and the targets."""
     folder = tmp_path_factory.mktemp("reports")
 
     @functools.cache

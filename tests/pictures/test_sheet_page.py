@@ -290,7 +290,7 @@ def softmax(z_1):
 
 
 def softmax_with(d_loss):
-    """Returns the error term delta_1 of a softmax layer as a function of z_1, computed with the full Jacobian."""
+    """Returns the function of z_1 that computes softmax's delta_1 = sum_i dL/da_i da_i/dz_1; d_loss(a, y) returns dL/da."""
 
     def delta(z_1):
         a = softmax(z_1)

@@ -80,7 +80,7 @@ LONG = {
 
 
 def is_drawing(name):
-    """Returns True if `LONG[name]` is one of DRAWINGS, whose texts on a new figure another test checks."""
+    """Returns True if the picture `LONG[name]` is also in DRAWINGS; test_pictures.py checks its texts on a new figure."""
     return LONG[name] in DRAWINGS.values()
 
 
@@ -113,7 +113,7 @@ def test_long_texts_fit_in_a_part_of_a_figure(name):
 
 @each("name", {name.partition(",")[0]: name for name in LONG}.values())
 def test_a_subfigure_has_the_same_title_and_labels_as_a_figure_of_its_size(name):
-    """The SubFigure takes the dark colours of the whole figure."""
+    """The picture on the SubFigure also takes its colours from the dark figure that contains the SubFigure."""
     whole = pyplot.figure(figsize=(9, 2.4), layout="constrained", facecolor=style.DARK.paper)
     part = whole.subfigures(1, 3, width_ratios=[1, 2, 1])[2]
     ax, alone = LONG[name](part.subplots()), LONG[name](pyplot.subplots(figsize=(2.25, 2.4), layout="constrained")[1])

@@ -1,4 +1,7 @@
-"""Compiles the software GPU's driver, and kernels that have been translated to C++, with g++."""
+"""Compiles the software GPU's driver, and kernels that have been translated to C++, with g++.
+
+The software GPU runs CUDA kernels on a machine without a GPU; the page docs/software-gpu.md describes it.
+"""
 
 import functools
 import hashlib

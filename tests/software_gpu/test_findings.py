@@ -324,7 +324,10 @@ def test_blocks_that_wait_for_ever():
 
 
 def test_more_blocks_than_can_meet():
-    """cuda.core and the driver reject more blocks than the GPU can run at once. cuda.core asks the driver for the limit."""
+    """cuda.core and the driver reject a cooperative launch with more blocks than the GPU can run at once.
+
+    cuda.core asks the driver for the largest number of blocks, and raises ValueError before the launch.
+    """
     from cuda.bindings import driver
 
     arguments = cuda.to_device(np.zeros(1, np.int32)), array(), array()

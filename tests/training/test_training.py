@@ -369,6 +369,20 @@ def test_early_stopping_restores_the_best_parameters(device, kernels, figures, m
     assert (flat(net) == watch.seen[best - 1]).all()
 
 
+@each("device, kernels", ENGINES)
+def test_the_hook_after_batches_counts_the_batches_of_an_epoch(device, kernels, samples):
+    """Batches that x yields are counted one by one; of an array, the last call has counted all batches."""
+    numbers = []
+    hook = type("Hook", (numbanet.Callback,), {"on_train_batch_end": lambda self, batch, logs: numbers.append(batch)})
+    x, y = samples
+    batches = [(x[k : k + 10], y[k : k + 10]) for k in range(0, 30, 10)]
+    network(device, kernels).fit(lambda: batches, epochs=2, callbacks=hook(), verbose=0)
+    assert numbers == [1, 2, 3, 1, 2, 3]
+    numbers.clear()
+    network(device, kernels).fit(x[:30], y[:30], batch_size=10, epochs=1, callbacks=hook(), verbose=0)
+    assert numbers[-1] == 3 and numbers == sorted(set(numbers))
+
+
 def test_early_stopping_restores_after_an_interruption_too(samples):
     class Interrupted(Watch):
         def on_epoch_begin(self, epoch, logs):

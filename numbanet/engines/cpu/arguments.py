@@ -13,18 +13,20 @@ class Workspace(NamedTuple):
 
     Parameters
     ----------
-    memory : (numbers,) float32 or float64
-        A flat array with the parameters, the gradients, the moments (velocity, or Adam's m and v), and the intermediate results
-        for a block of samples.
+    memory : flat array, float32 or float64
+        The parameters, the gradients, the moments (velocity, or Adam's m and v), and the intermediate results for a block of
+        samples.
     header : (1,) record
         Sizes, and offsets into `memory`, that describe the whole network. Compiled functions receive the record `header[0]`
         instead of the array `header`.
     layers : (L,) record
         For each of the L layers, the layer's sizes, and the offsets into `memory` at which the layer's arrays begin.
     integers : (3 * rows,) int32
-        Three integers for each sample in a block: predicted class, target class, and number of correct outputs (hits).
-    random : (RANDOM_NUMBERS * THREADS,) uint64
-        For each thread, a buffer of RANDOM_NUMBERS random numbers for dropout. `random` is empty if the network has no dropout.
+        Three integers for each sample in a block: predicted class, target class, and number of correct outputs (hits). `rows`
+        is the largest number of samples for which memory is reserved.
+    random : (threads * 1024,) uint64
+        For each thread for which memory is reserved, a buffer of 1024 (RANDOM_NUMBERS) random numbers for dropout. `random` is
+        empty if the network has no dropout.
     """
 
     memory: np.ndarray
@@ -40,13 +42,13 @@ class Samples(NamedTuple):
     Parameters
     ----------
     x : (N, n_in)
-        The inputs, one row per sample.
+        The inputs of N samples, one row per sample.
     y : (N, n_out)
         The targets, one row per sample.
     weights : (N,)
         The sample weights, or an array of shape (0,) if all samples have the weight 1.
     order : (n,) int64
-        The row indices into x and y of the samples to process, in this order.
+        The row indices into x and y of the n samples to process, in this order.
     outputs : (n, n_out) or (n, 2)
         The array that receives the results. The task PREDICT writes y_hat to `outputs`. The task LOGITS writes z of the last
         layer to `outputs`. The task EVALUATE writes the loss and the number of correct outputs (hits) of each sample to
@@ -69,8 +71,8 @@ class Job(NamedTuple):
         One of the constants PREDICT, LOGITS, EVALUATE, TRAIN and DESCEND in the module `cpu.epoch`.
     batch_size : int
         Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE, `batch_size` is the number of samples in a
-        block. If several threads compute, the number of samples in a block is a multiple of MR, the number of rows
-        of a tile.
+        block. If several threads compute these tasks, `batch_size` is a multiple of MR, the number of rows of a tile, because
+        the block of thread number t begins with row t * batch_size of the matrices in memory.
     stop : int
         A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
@@ -114,7 +116,7 @@ class Block(NamedTuple):
         `opens` is true if the block is the first block of its batch. `closes` is true if the block is the last block of its
         batch, after which the parameters are updated.
     rates_at : int
-        Index, in the flattened table `UpdateRule.rates`, at which the batch's row of four rates begins.
+        Index, in the flattened table `UpdateRule.rates`, at which the batch's row (n, eta, eta_t, epsilon_t) begins.
     """
 
     position: int

@@ -1,14 +1,16 @@
 """All block sizes of the fast CPU engine, and the reason for each size.
 
-The names MR, NR, KC and MC come from Goto and van de Geijn (2008, doi:10.1145/1356052.1356053) and from the library BLIS:
+The sizes divide the matrix products of the network, here c += x * w, in which w has n columns. A panel is a block of NR columns
+of w or c, and a slab is a block of MC rows of x. The microkernel, the innermost loop, adds KC terms to each sum of a tile,
+which is a block of MR rows and NR columns of c:
 
     c (MR, NR) += x (MR, KC) * w (KC, NR)    a tile by the microkernel: c in registers, KC rows of a panel of w in L1
     c (MC, n) += x (MC, KC) * w (KC, n)      KC columns of MC rows of x stay in L2 while the panels of w are read
 
-A panel is a block of NR columns of a matrix, and a slab is a block of MC rows of x. The microkernel is the innermost loop of
-the matrix products. Each slab of x is multiplied by every panel of w before the next slab. Unlike BLIS, numbanet therefore
-needs no block size NC. The comments in this module give sizes in bytes for float32. The block sizes KC and MC, and the number
-of samples in a block, do not change results, because the terms of a sum are always added in the same order.
+The names MR, NR, KC and MC come from Goto and van de Geijn (2008, doi:10.1145/1356052.1356053) and from the library BLIS. One
+slab of x is multiplied by every panel of w before the next slab is read. Unlike BLIS, numbanet therefore needs no block size
+NC. The comments in this module give sizes in bytes for float32. The block sizes KC and MC, and the number of samples in a
+block, do not change results, because the terms of a sum are always added in the same order.
 """
 
 from numbanet.engines.cpu.registers import REGISTERS

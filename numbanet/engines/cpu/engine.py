@@ -50,10 +50,11 @@ class Terms(NamedTuple):
         The key and counter of dropout's random numbers; None for no dropout.
     spare : bool
         If `spare` is True, the gradients are added up in the second array for gradients, at the offset `Layout.spare`. A caller
-        that sets `spare` to True must hold the engine's lock from the first to the last block of a batch.
+        that sets `spare` to True must hold the engine's lock from the first to the last block (part) of a batch.
     reached : list, optional
-        A list to which the training call appends the array `team`. If a signal handler raises an exception, the caller reads
-        from team[POSITION] the position that the call has reached (see `threads.Crew.call`).
+        A list to which the training call appends `team`, the array through which its threads communicate. If a signal handler
+        raises an exception, the caller reads from team[POSITION] the index in `Samples.order` that the call has reached (see
+        `threads.Crew.call`).
     """
 
     rule: Rule
@@ -76,9 +77,9 @@ class FastCpuEngine:
     To train, the engine calls a compiled function, which processes a slice (some successive steps) of an epoch per call. The
     method `train_epoch` may yield between two blocks of a batch, when the gradients of only some of the batch's samples have
     been added up. Callbacks and other threads may then call the engine, and must not change the unfinished gradients. The
-    memory layout of the network therefore has two arrays for gradients. At most one epoch at a time holds a `Claim`; it adds up
-    its gradients in the first array. Calls without a `Claim` use the second array, and hold the engine's lock until their
-    gradients are complete.
+    memory layout of the network therefore has two arrays for gradients. At most one epoch at a time reserves the first array,
+    with a `Claim`, and adds up its gradients in this array. Calls without a `Claim` use the second array, and hold the engine's
+    lock until their gradients are complete.
 
     Parameters
     ----------
@@ -248,9 +249,9 @@ class FastCpuEngine:
         return {"z": z, "a": a, "delta": delta}
 
     def _outputs_of_layer(self, count: int, x, outputs, logits: bool = False):
-        """Writes the activations a of layer number `count`, or z if `logits` is True, to `outputs`, and returns `outputs`.
+        """Writes the activations a of a layer to `outputs`, or its pre-activations z if `logits` is True; returns `outputs`.
 
-        Layers are counted from 1.
+        `count` is the index of the layer, counted from 1.
         """
         for rows in self._slices(x.shape[0]):
             part = outputs if rows.size == x.shape[0] else outputs[rows[0] : rows[-1] + 1]
@@ -287,7 +288,10 @@ class FastCpuEngine:
         return -(-batch_size // blocks)
 
     def _run(self, job: Job, samples: Samples, totals=NOTHING, terms=NO_TERMS) -> Totals:
-        """Calls the compiled function `run` for the task TRAIN or DESCEND, from index `totals.samples` of `samples.order`."""
+        """Calls the compiled function `run` for the task TRAIN or DESCEND, from index `totals.samples` of `samples.order`.
+
+        TRAIN computes gradients and, if `job.updates` is true, updates the parameters. DESCEND only updates the parameters.
+        """
         if job.batch_size > samples.order.size:
             job = job._replace(batch_size=samples.order.size)
         rows = self._block_rows(job.batch_size)

@@ -1,9 +1,9 @@
 """The compiled function `run`, which computes whole epochs. `run` is compiled once for all networks of a dtype.
 
-`run` processes samples in blocks with a fixed number of rows. If a batch is divided into several blocks, `run` adds up the
-blocks' gradients, in order, until the batch is complete. Because samples are processed in blocks, little memory is needed, and
-`run` can return after any block. The sum of the losses so far is an argument of `run`, which adds the next losses to the sum.
-The rounding errors of this sum therefore do not depend on where a call of `run` ends and the next call begins.
+`run` processes samples in blocks with a fixed number of rows, so that the intermediate results take little memory. If a batch
+is divided into several blocks, `run` adds up the blocks' gradients, in order, until the batch is complete. `run` can return
+after any block. The sum of the losses so far is an argument of `run`, which adds the next losses to the sum. The rounding
+errors of this sum therefore do not depend on where a call of `run` ends and the next call begins.
 
 Any number of threads may call `run` with the same arguments. In training, the threads share the work of each operation, such as
 a matrix product, and wait for each other before the next operation reads the results. In predictions and evaluations, each
@@ -42,12 +42,11 @@ PREDICT, LOGITS, EVALUATE, TRAIN, DESCEND = range(5)
 
 @njit_part
 def gather(memory, header, panels, samples, position, span, scratch):
-    """Copies rows of x to panels (blocks of NR columns): row order[position + s] of x to row s, for s in the range `span`.
+    """Copies the inputs x of samples to memory[panels:], which is divided into panels (blocks of NR columns).
 
-    Also asks the CPU to load the rows of y with the same indices into its cache.
-
-    The panels begin at memory[panels] (see the module `layout`). Returns True if all copied values are finite. `scratch` is the
-    offset of scratch memory for one SIMD vector.
+    For each s in `span`, copies row samples.order[position + s] of x to row s of the panels (see the module `layout`), and asks
+    the CPU to load the sample's row of y into its cache. Returns True if all copied values are finite. `scratch` is the offset
+    of scratch memory for one SIMD vector.
     """
     half, zero = lanes(memory), get(memory, header.zeros)
     x, y, order = samples.x, samples.y, samples.order
@@ -85,7 +84,10 @@ def tiles_of(layer, groups, nr):
 
 @njit_merged
 def rows_of(block, member):
-    """Returns this thread's range of the block's rows in memory: whole groups of MR = 6 rows, fewer at the block's end."""
+    """Returns the range of the block's rows in memory that the thread `member` processes.
+
+    The range consists of groups of MR = 6 rows; only the last group of the block may have fewer rows.
+    """
     groups = thread_range(-(-block.n // MR), member)
     return Span(block.first + groups.begin * MR, block.first + min(groups.end * MR, block.n))
 
@@ -94,8 +96,8 @@ def rows_of(block, member):
 def forward(workspace, samples, block, draw, member):
     """Computes the activations a of every layer for the samples of a block.
 
-    Also writes z and a of the last layer to tables that are indexed [neuron][sample]. If an input is not finite, adds 1 to the
-    field INVALID of the array `team`, which counts the threads that found such inputs.
+    Also writes z and a of the last layer to tables that are indexed [neuron][sample]. If an input is not finite, adds 1 to
+    member.team[INVALID], the number of times that a thread has found an input that is not finite.
     """
     memory, header, layers = workspace.memory, workspace.header, workspace.layers
     last, rows = layers.size - 1, rows_of(block, member)
@@ -193,14 +195,14 @@ def added_up(workspace, n, loss, hits):
 def run(job, workspace, samples, rule, totals, draw, team, helps):
     """Processes blocks of samples of `samples.order`, from position `totals.samples` on, until it reaches position `job.stop`.
 
-    The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE and TRAIN add up the losses
-    and count the correct outputs; EVALUATE also writes the loss and the number of correct outputs of each sample. If
-    `job.updates` is true, TRAIN also updates the parameters. If `job.updates` is false, TRAIN leaves the gradients of the
-    unfinished batch in memory, and the next call of `run` adds to these gradients. The task DESCEND updates the parameters from
-    the gradients in memory. If an input is not finite, TRAIN updates the parameters neither in this input's batch nor in a
-    later batch. In the thread that calls the engine, `run` returns the position reached, the sum of the losses, the number of
-    correct outputs, and a number that is 0 if all inputs are finite. The values that `run` returns in helping threads are not
-    used.
+    `job.task` selects the task. The task PREDICT writes y_hat. The task LOGITS writes z of the last layer. The tasks EVALUATE
+    and TRAIN add up the losses and count the correct outputs; EVALUATE also writes the loss and the number of correct outputs
+    of each sample. If `job.updates` is true, TRAIN also updates the parameters. If `job.updates` is false, TRAIN leaves the
+    gradients of the unfinished batch in memory, and the next call of `run` adds to these gradients. The task DESCEND updates
+    the parameters from the gradients in memory. If an input is not finite, TRAIN no longer updates the parameters, from this
+    input's batch on. In the thread that calls the engine, `run` returns the position reached, the sum of the losses, the number
+    of correct outputs, and a number that is 0 if all inputs are finite. The values that `run` returns in helping threads are
+    not used.
     """
     subnormals = flush_subnormals()
     # The arguments are plain tuples, because Numba determines the types of plain tuples 6 microseconds faster than the types of

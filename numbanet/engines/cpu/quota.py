@@ -35,7 +35,7 @@ def _quotas(process: Path) -> Iterator[float]:
 
 
 def _folders(point: Path, root: str, group: str) -> Iterator[Path]:
-    """Yields the folders of the control group `group` and of each group around it, out to `root`, mounted at `point`."""
+    """Yields the folders of a control group and of each group around it, out to the group `root`, whose folder is `point`."""
     inside = PurePosixPath(group)
     inside = inside.relative_to(root) if inside.is_relative_to(root) and ".." not in inside.parts else PurePosixPath()
     yield from (point / part for part in (inside, *inside.parents))

@@ -7,7 +7,7 @@ import numba.core.config
 
 
 class RegisterFile(NamedTuple):
-    """The SIMD registers of a kind of CPU.
+    """The SIMD registers of all CPUs with the same instruction set.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ COMPILED: dict[np.dtype, Callable] = {}
 
 
 def compile_longest(dtype: str, *names: str) -> None:
-    """Compiles the routines `names`, which are keys of LONGEST, for numbers of a type such as "float32"."""
+    """Compiles the matrix products `names` ("forward", "backward", "update") for numbers of a type such as "float32"."""
     for name in names:
         signature, routine = LONGEST[name]
         signature.address(routine, np.dtype(dtype))
@@ -93,7 +93,7 @@ def prepare(topology: Topology, task: int, arguments: tuple, workspace: Workspac
 
 
 def _longest(task: int) -> list[str]:
-    """Returns the keys of LONGEST (names of matrix products) that a task needs, in the order in which they are compiled."""
+    """Returns the names of the matrix products that a task needs, in the order in which they are compiled."""
     if task == DESCEND:
         return []
     return ["forward", "backward", "update"] if task == TRAIN else ["forward"]
@@ -105,7 +105,7 @@ def _compiled_aside(dtype: np.dtype, names: list[str]) -> AbstractContextManager
 
 
 def _prepare_layers(topology: Topology, trains: bool, header: Any, layers: np.ndarray) -> None:
-    """Writes to `header` and `layers` the addresses of the activation functions and, if `trains` is true, of derivatives."""
+    """Writes to `header` and `layers` the addresses of the routines for a = phi(z) and, if `trains` is true, for delta."""
     dtype, last = topology.dtype, len(layers) - 1
     for l, layer in enumerate(layers):
         if layer["kind"] == SOFTMAX and l < last:

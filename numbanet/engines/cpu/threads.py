@@ -88,13 +88,13 @@ class Crew:
     def call(self, run: Callable, arguments: tuple, most: int, reached: list[np.ndarray] | None = None) -> Any:
         """Calls `run` in the calling thread and in helping threads on free cores: at most `most` threads altogether.
 
-        If `most` is UNCOUNTED, only the calling thread computes, and the set `calls` does not record the call.
+        If `most` is UNCOUNTED (0), only the calling thread computes, and the set `calls` does not record the call.
 
-        The calling thread calls run(*arguments, team, helps) with helps = False, and helping threads with helps = True. `call`
-        returns the calling thread's result. The threads communicate through the array `team`. If a signal handler raises an
-        exception during `run`, Python raises the exception after `run` has returned, and the result is lost. Before `run`
-        begins, `call` therefore appends `team` to the list `reached`. After an exception, the caller reads from team[POSITION]
-        the position that `run` has reached (0 if `run` has not begun).
+        The threads communicate through the array `team`. The calling thread calls run(*arguments, team, False), and each
+        helping thread calls run(*arguments, team, True). `call` returns the calling thread's result. If a signal handler raises
+        an exception during `run`, Python raises the exception after `run` has returned, and the result is lost. The list
+        `reached` lets the caller find out how much `run` has done: `call` appends `team` to the list before `run` begins, and
+        team[POSITION] is the position that `run` has reached (0 if `run` has not begun).
         """
         if most == UNCOUNTED:
             team = new_team(0)

@@ -1,1 +1,1 @@
-"""The fast engine for NVIDIA GPUs, which has three ways to train, and chooses one of them for each network."""
+"""The fast engine for NVIDIA GPUs: trains in one thread block, in many cooperating blocks, or with several kernels per step."""

@@ -11,9 +11,10 @@ class EpochArrays(NamedTuple):
     Parameters
     ----------
     x, y : device arrays (N, n_in) and (N, n_out)
-        The inputs and targets of the samples. For the cooperative kernel, which runs on all multiprocessors, x is a flat array.
+        The inputs and targets of the N samples. For the cooperative kernel, which runs on all multiprocessors, x is a flat
+        array.
     order : device array (n,) int64
-        The row indices into x and y of the samples to train on, one batch after another.
+        The row indices into x and y of the n samples to train on, one batch after another.
     parameters : device array (p,)
         The vector of all p parameters w and b, which training updates.
     notes : Notes

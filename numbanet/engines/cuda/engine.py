@@ -38,8 +38,9 @@ NOTES_BYTES = 40
 class FastCudaEngine:
     """The fast engine for an NVIDIA GPU.
 
-    The engine trains in one of three ways, which the module `planning` chooses by estimated training times. To predict and
-    evaluate, the engine computes a matrix product per layer, for CHUNK samples at a time.
+    The engine trains in one thread block, in many blocks that wait for each other, or with several kernels per step. The module
+    `planning` chooses one of these three ways by estimated training times. To predict and evaluate, the engine computes a
+    matrix product per layer, for at most CHUNK = 16384 samples at a time.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ class FastCudaEngine:
         return {symbol: [array.copy_to_host() for array in arrays] for symbol, arrays in symbols.items()}
 
     def plan(self, batch_size: int, epoch: Epoch | None = None) -> TrainingPlan:
-        """Returns the plan, which says in which of the three ways the engine trains with batches of `batch_size` samples.
+        """Returns the plan for batches of `batch_size` samples: to train in one block, in many blocks, or by several kernels.
 
         The plan depends on the update rule of `epoch`, and on the presence of sample weights. If `epoch` is None, the plan is
         for plain gradient descent without sample weights.
@@ -174,7 +175,7 @@ class FastCudaEngine:
     def _slices(self, train: Callable[[int, int], None], part: Epoch) -> Iterator[int]:
         """Calls train(first, stop) for successive ranges of `part.order`, and yields the end of every range except the last.
 
-        A range contains as many batches as the GPU processes in about SLICE_SECONDS, but at least one batch.
+        A range contains as many batches as the GPU processes in about SLICE_SECONDS = 0.05 s, but at least one batch.
         """
         first, count, batch_size = 0, part.order.size, part.batch_size
         while first < count:
@@ -205,7 +206,7 @@ class FastCudaEngine:
     def _grid(self, batch_size: int, plan: GridPlan) -> Grid:
         """Returns the grid of thread blocks that trains on all multiprocessors, as `plan` describes.
 
-        The engine keeps the grid for a next call with the same batch size and plan.
+        The engine keeps the grid for later calls with the same batch size and plan.
         """
         if self.grid is None or (self.grid.batch_size, self.grid.plan) != (batch_size, plan):
             self.grid = Grid(self.topology, batch_size, plan)
@@ -289,7 +290,7 @@ class FastCudaEngine:
     # Samples on the GPU
 
     def _chunks(self, *arrays: Any) -> Iterator[tuple[slice, Workspace, list]]:
-        """Divides samples into chunks of at most CHUNK samples.
+        """Divides samples into chunks of at most CHUNK = 16384 samples.
 
         For each chunk, yields the range of its indices, a workspace (GPU arrays for intermediate values), and the chunk's rows
         of the given arrays, in GPU memory. If CHUNK samples do not fit into the free memory, yields fewer samples at a time.

@@ -70,9 +70,9 @@ class GuardedEngine:
     Attributes
     ----------
     kept, kept_moments : ndarray, list of ndarray
-        Copies, in host memory, of the parameters and of the update rule's moments after the last call that was not interrupted.
-        The copies are read-only, so that `read` and `read_moments` can return the copies themselves. Each epoch ends by
-        renewing the copies, so that `read` then copies nothing.
+        Copies, in host memory, of the parameters and of the update rule's moments. If a call fails, the GPU gets back these
+        values. Each finished epoch renews the copies; `read` renews them only if `changed` is True. The copies are read-only,
+        so that `read` and `read_moments` can return the copies themselves.
     changed : bool
         Whether the parameters on the GPU may differ from `kept`, because training is running or was interrupted.
     lost : str or None

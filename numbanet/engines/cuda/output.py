@@ -59,7 +59,7 @@ def output_row(layer, n, y, z, a, delta, work, notes):
     """Computes the activations a, delta, the loss and the number of correct outputs of one sample, from its y and z.
 
     `layer` is an `OutputLayer`, and `n` is the divisor of the batch's mean loss. Reads y and z, both (1, n_out). Writes a and
-    delta, both (1, n_out), and the arrays of `notes`, both (1,). Overwrites the scratch arrays in `work`.
+    delta, both (1, n_out), and notes.loss and notes.hits, both (1,). Overwrites the scratch arrays in `work`.
     """
     loss_kind, kind, epsilon = layer
     u, dl, z_max, others = work
@@ -104,9 +104,9 @@ def output_rows(layer, rates, weights, y, order, z, a, delta, u, dl, z_max, othe
         The rates of the training step: the divisor n of the mean loss, the learning rate eta, and Adam's eta_t and epsilon_t.
         The kernel reads only the divisor n.
     weights : array (m,)
-        The weight of each sample in the batch.
+        The weight of each of the m samples in the batch.
     y : array (N, n_out)
-        The targets of all samples.
+        The targets of all N samples.
     order : array (m,)
         The row indices into y of the batch's samples.
     z, a, delta : array (m, n_out)

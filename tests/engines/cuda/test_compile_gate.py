@@ -403,7 +403,7 @@ RESIDENT_TERMS, RESIDENT_RATE = 16, 0.38
 @each_dtype
 @each_architecture
 def test_the_loop_of_resident_training_multiplies_and_adds(architecture, dtype):
-    """The compiler must find out that factors lie in shared memory and use the instruction LDS; generic loads are slower."""
+    """The loop must load its factors with LDS (a load from shared memory), because generic loads (LD) are slower."""
     code = fast_machine_code("train_resident", dtype, architecture)
     fused = "FFMA" if dtype == "float32" else "DFMA"
     of_tiles = [

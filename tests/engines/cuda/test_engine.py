@@ -65,7 +65,7 @@ def train(monkeypatch, top, plan, kernels="fast", epochs=1, count=COUNT, batch=B
 
 
 def check_ways(monkeypatch, top, plans, **size):
-    """Checks that training according to each plan gives the totals and parameters that the reference kernels give."""
+    """Checks that each plan gives the loss, correct outputs and parameters that the reference kernels give."""
     totals, parameters = train(monkeypatch, top, None, "reference", **size)
     tolerance = {"float32": 1e-5, "float64": 1e-13}[top.dtype.name]
     for name, plan in plans.items():
@@ -84,7 +84,7 @@ def test_all_ways_train_the_same_network(monkeypatch, sizes, activations, loss, 
 
 @each("dtype", DTYPES)
 def test_all_ways_train_the_same_network_with_formulas_of_users(monkeypatch, dtype):
-    """The tests in tests/formulas compare the reference kernels with NumPy.
+    """The expected values come from the reference kernels, which the tests in tests/formulas compare with NumPy.
 
     In every way to train on a GPU, the engine keeps z, the argument of the last layer's swish, for the derivative of swish.
     """
@@ -147,8 +147,8 @@ def test_two_runs_give_the_same_bits(monkeypatch, way):
 def test_training_in_shared_memory_is_one_launch_a_slice(monkeypatch, launches, way, kernel):
     """On a GPU, a slice (the steps between two returns to Python) is one kernel launch, for any number of thread blocks.
 
-    In the simulator, blocks cannot wait for each other, so each phase of a step is launched separately, and the test uses a
-    single block.
+    In the simulator, blocks cannot wait for each other, so each phase of a step (the part between two barriers) is launched
+    separately. The test therefore uses a single block.
     """
     top = topology((3, 5, 2), ("tanh", "softmax"), "cce", np.dtype("float32"))
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: ways(top)[way])
@@ -251,7 +251,7 @@ def test_the_engine_does_not_keep_samples_alive(monkeypatch):
 
 
 def test_other_samples_are_not_taken_for_those_recorded(monkeypatch):
-    """The two training runs have different samples x, but the same labels y, batch size and learning rate."""
+    """The engine must not replay the recorded steps, which read x, for x_other with the same y, batch size and rate."""
     monkeypatch.setattr(cuda_engine.planning, "plan", lambda *_: planning.TrainingPlan(planning.PRODUCTS, 0, 0.0))
     top = topology((3, 2), ("softmax",), "cce", np.dtype("float32"))
     (engine, flat), (fresh, _) = (engine_with_parameters(top, "cuda", "fast") for _ in range(2))

@@ -140,7 +140,8 @@ def small(device="cuda", kernels="fast"):
 def test_any_allocation_may_fail(monkeypatch, allocations, call, way, streamed):
     """After a MemoryError, the network has its old parameters, and a second call succeeds.
 
-    One allocation fails per call with a new network; the test tries every fifth allocation of the call.
+    The test repeats the call, each time with a new network. One allocation of each call fails: in the first call the last
+    allocation, in the second call the allocation five before it, and so on.
     """
     kernels, call = "reference" if way == "reference" else "fast", CALLS[call]
     if kernels == "fast":

@@ -79,7 +79,7 @@ def test_streamed_training_has_the_same_bits(monkeypatch, small_chunks, copies, 
 @pytest.mark.skipif(_cuda.SIMULATED, reason="the simulator has no streams")
 @each("way", [planning.RESIDENT, planning.PRODUCTS])
 def test_a_chunk_is_copied_when_the_kernels_have_finished_with_its_place(monkeypatch, small_chunks, way):
-    """Here, the software GPU (a driver without a GPU) copies chunks as soon as possible; elsewhere, as late as possible."""
+    """Here, the software GPU (a driver without a GPU) copies each chunk at once; in other tests, as late as possible."""
     monkeypatch.setattr(cuda_engine.planning, "plan", plan_for(way))
     monkeypatch.setenv("SOFTWARE_GPU_EARLY", "1")
     top = topology(*TOPOLOGY, np.dtype("float32"))

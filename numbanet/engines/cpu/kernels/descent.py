@@ -2,8 +2,8 @@
 
 Each rule is compiled as a separate function, a routine (see the module `routine`), which updates a tile (MR rows and NR columns
 of w and b). In memory, the moments of a parameter (its velocity, or Adam's m and v) are stored `moment_1` and `moment_2` array
-elements after the parameter. Gradient descent without weight decay reads a tile's gradients from registers; all other rules
-read gradients from memory.
+elements after the parameter. Gradient descent without weight decay or clipping reads a tile's gradients from registers; all
+other rules read gradients from memory.
 
 To add a rule, write a function that updates a SIMD vector of parameters from its gradient, and add the function to the table
 RULES.
@@ -202,8 +202,8 @@ def tile_routine(kind: int) -> Any:
 def constants_of(rule: rules.Rule, dtype: np.dtype, from_memory: bool) -> tuple[int, Any, Any, Any, Any, Any, int]:
     """Returns all fields of an `UpdateRule` except `rates`, with the constants converted to the network's dtype.
 
-    If `from_memory` is true, plain gradient descent, too, reads gradients from memory instead of registers. If the rule reads
-    gradients from memory, `constants_of` also compiles the function that updates tiles.
+    Gradient descent without weight decay or clipping reads gradients from registers, unless `from_memory` is true. If the rule
+    reads gradients from memory, `constants_of` also compiles the function that updates tiles.
     """
     constants: Any = map(dtype.type, (rule.mu, 1 - rule.beta_1, 1 - rule.beta_2, rule.weight_decay, rule.clip_norm))
     stored = from_memory or rule.kind != rules.GRADIENT_DESCENT or rule.weight_decay != 0 or rule.clip_norm < np.inf

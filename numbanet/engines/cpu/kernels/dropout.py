@@ -33,7 +33,7 @@ class Stream(NamedTuple):
     layer : int
         The index of the layer, counted from 1.
     first : int
-        The index, within the epoch, of the first sample of the block.
+        The index, within the epoch, of the first sample of a block (samples that are processed together).
     at : int
         The thread's buffer of random numbers begins at random[at].
     """
@@ -61,9 +61,9 @@ call_drop = DROP.call
 
 @njit_part
 def fill(random, stream, panel, nr, row, count):
-    """Fills the thread's buffer with the random numbers for `count` rows of a panel, beginning with row `row`.
+    """Fills the thread's buffer with random numbers for `count` samples and the `nr` neurons of a panel.
 
-    A panel is a block of `nr` columns, one per neuron, and each of its rows holds the values of one sample.
+    A panel has one column per neuron and one row per sample. `panel` is the panel's index, `row` the row of the first sample.
     """
     groups = nr // GROUP
     for i in range(count * groups):
@@ -76,10 +76,10 @@ def fill(random, stream, panel, nr, row, count):
 
 @njit_routine
 def drop(memory, header, layer, random, stream, source, target, span):
-    """Applies dropout to a layer, for the samples in `span`: target = source / (1 - p), or 0 if the neuron drops out.
+    """Drops each neuron of a layer with probability p: target = source / (1 - p), or 0 if the neuron drops out.
 
-    p is the probability that a neuron drops out. Reads the panels (blocks of NR neurons) that begin at memory[source]. Writes
-    the results to the panels that begin at memory[target].
+    Reads, for the samples in `span`, the panels (blocks of NR neurons) that begin at memory[source]. Writes the results to the
+    panels that begin at memory[target].
     """
     nr = NR_VECTORS * lanes(memory)
     rows = RANDOM_NUMBERS // nr
@@ -97,7 +97,8 @@ def drop(memory, header, layer, random, stream, source, target, span):
 def stream_of(l, draw, block, thread):
     """Returns the `Stream` of random numbers of layer l for a block of samples.
 
-    `thread` is the index of the thread, which has its own buffer for random numbers.
+    `draw` holds the key of the epoch's random numbers. `thread` is the index of the thread, which has its own buffer for random
+    numbers.
     """
     return Stream(draw.key, l + 1, draw.first_sample + block.position, thread * RANDOM_NUMBERS)
 
@@ -114,7 +115,7 @@ def forward(workspace, l, draw, block, thread, span):
 def backward(workspace, l, draw, block, thread, span):
     """Replaces dL/dx of layer l + 1 with delta of layer l, or with dL/da of layer l if layer l has softmax.
 
-    The old and the new values have the same place: the panels (blocks of NR neurons) for delta of layer l.
+    The new values overwrite the old values in memory, in the panels (blocks of NR neurons) for delta of layer l.
     """
     memory, header, layer = workspace.memory, workspace.header, workspace.layers[l]
     nr = NR_VECTORS * lanes(memory)

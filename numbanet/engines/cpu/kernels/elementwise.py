@@ -65,7 +65,7 @@ def users_formula(own: Any) -> Formula:
 def activation(formula: Formula) -> Any:
     """Returns the compiled function that overwrites `count` values z with phi(z), beginning at memory[a].
 
-    If the offsets `z` and `a` in `memory` differ, the function first copies the values to memory[z], ...
+    If the offsets `z` and `a` differ, the function first copies the values z to memory[z], for the derivative.
     """
     phi = njit_merged(formula.phi)
 

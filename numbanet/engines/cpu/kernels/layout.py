@@ -125,7 +125,7 @@ class Layout:
     topology : Topology
         The network's layer sizes, activation functions, loss and dtype.
     most_rows : int
-        Largest number of samples in a block of a training call.
+        Largest number of samples that training processes together, as one block.
     forward_rows : int
         Largest number of samples that all threads together predict at the same time.
 
@@ -151,13 +151,12 @@ class Layout:
         self.random = np.empty(self.threads * RANDOM_NUMBERS if topology.dropout else 0, np.uint64)
 
     def records(self, rows: int, drops: bool = False, spare: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns the records that describe the memory layout (the header, one record per layer), and the layout's length.
+        """Returns the memory layout for blocks of `rows` samples: the header, the layers' records, and the layout's length.
 
-        The header is an array of shape (1,), and the records form an array of shape (L,). The layout has room for blocks of
-        `rows` samples. Each value of `rows` has its own layout, in which the arrays of a block lie close together, to make good
-        use of the CPU's caches. The length is the number of elements of `memory` that the layout takes. `drops` is true if
-        dropout is applied. If `spare` is true, gradients are added up in the second array for gradients, which begins at the
-        offset `self.spare`.
+        The header is an array of shape (1,). The records of the L layers form an array of shape (L,). The length is the number
+        of elements of `memory` that the layout takes. Each value of `rows` has its own layout, in which the arrays of a block
+        lie close together, to make good use of the CPU's caches. `drops` is true if dropout is applied. If `spare` is true,
+        gradients are added up in the second array for gradients, which begins at the offset `self.spare`.
         """
         rows = up_to(MR, rows)
         key = rows, drops, spare
@@ -169,7 +168,7 @@ class Layout:
         return self._records[key]
 
     def _placed(self, rows: int, drops: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns new values for the method `records`: the network's header, one record per layer, and the layout's length."""
+        """Computes the layout that `records` stores and returns: the header, one record per layer, and the layout's length."""
         topology, width, end = self.topology, self.width, 0
 
         def place(count):

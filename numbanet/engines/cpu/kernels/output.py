@@ -35,8 +35,8 @@ def score(workspace, samples, position, span):
     """Computes the loss and the number of correct outputs (hits) of each sample in `span`.
 
     The index s in `span` stands for the sample with the row index samples.order[position + s]. The loss of a sample is
-    multiplied by the sample's weight, but not divided by n. The caller must have called `activation`, which fills the tables of
-    z and a.
+    multiplied by the sample's weight, but not divided by n, the divisor of the mean loss. The caller must have called
+    `activation`, which fills the tables of z and a.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     n_out, rows, order, weights = last.n_out, header.rows, samples.order, samples.weights
@@ -53,8 +53,8 @@ def score(workspace, samples, position, span):
 def error(workspace, n, has_weights, span):
     """Computes delta of the last layer; n is the number of samples in the batch.
 
-    Reads y, z and a from tables, which are indexed [neuron][sample]. The caller must have called `activation` and `score`,
-    which fill the tables of y, z and a.
+    If `has_weights` is true, multiplies delta of each sample by the sample's weight. Reads y, z and a from tables, which are
+    indexed [neuron][sample]. The caller must have called `activation` and `score`, which fill the tables of y, z and a.
     """
     memory, header, last = workspace.memory, workspace.header, workspace.layers[workspace.layers.size - 1]
     call_error(header.error, (memory, header, last, n, has_weights, span))

@@ -1,21 +1,21 @@
-"""A layer's three matrix products.
+"""A layer's three matrix products: forward computes z, backward dL/da of the previous layer, and update dL/dw.
 
-All three matrix products of training use the same innermost loop, the microkernel, which keeps its sums in registers.
-
-Each of the three products has the form c[r, j] += sum_k x[r, k] * w[k, j]:
+All three products use the same innermost loop, the microkernel, which keeps its sums in registers. Each product has the form
+c[r, j] += sum_k x[r, k] * w[k, j]. For each product, the table names the factors x and w, the result c, and the indices: s is a
+sample, i an input and j a neuron of the layer.
 
     product     r           j        k        x            w                   c
     forward     sample s    j        i        x (n, n_in)  w (n_in, n_out)     z (n, n_out), beginning with b
     backward    sample s    i        j        delta        w transposed        dL/da of the layer before
     update      input i     j        s        x transposed delta (n, n_out)    dL/dw, and dL/db for the input that is 1
 
-All matrices are stored in panels, which are blocks of NR columns (see the module `layout`). Because the factors and the results
-are all stored in panels of NR columns, the code of the three products differs only in the memory offsets of the factors. MR
-successive rows of a matrix are called a group. The result c is divided into tiles of MR rows and NR columns. The tiles are
-numbered panel by panel, and each thread computes a range of tile numbers. A strip consists of one or two adjacent panels (of NR
-columns each). The microkernel computes the same MR rows in all panels of a strip at the same time: on a CPU with 32 SIMD
-registers, a strip of two panels needs fewer loads from memory than two single panels. The terms of a sum are always added in
-the same order, whichever thread adds them, and whether the microkernel computes one or two panels at the same time.
+All matrices are stored in panels, which are blocks of NR columns (see the module `layout`), so that the code of the three
+products differs only in the memory offsets of the factors. MR successive rows of a matrix are called a group. The result c is
+divided into tiles of MR rows and NR columns. The tiles are numbered panel by panel, and each thread computes a range of tile
+numbers. A strip consists of one or two adjacent panels. The microkernel computes the same MR rows in all panels of a strip at
+the same time. On a CPU with 32 SIMD registers, a strip has two panels, which need fewer loads than two single panels. The terms
+of a sum are always added in the same order, whichever thread adds them, and whether the microkernel computes one or two panels
+at the same time.
 """
 
 import numpy as np
@@ -46,9 +46,9 @@ call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.c
 
 @njit_merged
 def sample_rows(memory, header, panels, group, k):
-    """Returns the offsets in memory of MR elements of a matrix: those in column k and in the rows of group number `group`.
+    """Returns the offsets in memory of the MR elements in column k of a group, which is MR successive rows of a matrix.
 
-    A group is MR successive rows (samples). The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
+    `group` is the index of the group. The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
     """
     nr = NR_VECTORS * lanes(memory)
     x_0 = panels + (k // nr * header.rows + group * MR) * nr
@@ -59,7 +59,7 @@ def sample_rows(memory, header, panels, group, k):
 def input_column(memory, header, layer, i):
     """Returns the offset in memory of the column of x that holds a layer's input i.
 
-    For i = layer.n_in, the column holds ones, the input of b; for a larger i, it holds zeros.
+    For i = layer.n_in, the column holds ones, the constant input that is multiplied by b; for a larger i, it holds zeros.
     """
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     return layer.x + i // nr * header.rows * nr + i % nr if i < n_in else header.ones + i - n_in
@@ -81,10 +81,10 @@ def panels_of(memory, columns):
 
 @njit_merged
 def strips_of(tiles, groups):
-    """Returns a `range` of panel indices: the first panel of each strip that contains tiles in the range `tiles`.
+    """Returns, as a `range`, the index of the first panel of each strip that contains a tile of the range `tiles`.
 
-    A strip consists of STRIP panels (blocks of NR columns); the last strip may be a single panel. Each panel consists of
-    `groups` groups of MR rows.
+    A strip consists of STRIP (1 or 2) adjacent panels of NR columns each; the last strip may be a single panel. Each panel
+    consists of `groups` tiles of MR rows.
     """
     if tiles.end <= groups:  # one panel, as in very small networks, which would be slowed down by the divisions below
         return range(0, 1, STRIP)
@@ -93,11 +93,10 @@ def strips_of(tiles, groups):
 
 @njit_merged
 def groups_of(panel, width, tiles, groups, slab, rows):
-    """Returns, as a `Span`, the groups (MR rows each) that this thread computes in one strip of panels and one slab of rows.
+    """Returns, as a `Span`, the groups (MR rows each) that this thread computes in `width` panels and a slab of `rows` rows.
 
-    The strip consists of `width` adjacent panels (blocks of NR columns), and begins with the panel whose index is `panel`. The
-    slab is a block of `rows` successive rows, and begins with the group whose index is `slab`. `tiles` is the range of all
-    tiles (MR rows x NR columns) that this thread computes in the whole product.
+    The panels (blocks of NR columns) are adjacent, and `panel` is the index of the first. `slab` is the index of the first
+    group in the slab. `tiles` is the range of all tiles (MR rows x NR columns) that this thread computes in the whole product.
     """
     begin, end = max(tiles.begin - panel * groups, 0), max(tiles.end - panel * groups, 0)
     if width > 1:
@@ -109,9 +108,9 @@ def groups_of(panel, width, tiles, groups, slab, rows):
 def forward(memory, header, layer, phi, groups, tiles):
     """Computes a_j = phi(z_j), where z_j = sum_i w_ij x_i + b_j, for a range of a layer's tiles (MR samples x NR neurons).
 
-    `groups` is a range of groups (MR samples each), and `tiles` is a range of tile numbers within these groups. `phi` is the
-    address of the compiled function that applies the activation function. If `phi` is 0, the function writes z in place of a.
-    Reads x (n, n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
+    `groups` is a range of groups (MR samples each). The tiles of these groups are numbered panel by panel, and `tiles` is a
+    range of tile numbers. `phi` is the address of the compiled function that applies the activation function. If `phi` is 0,
+    the function writes z in place of a. Reads x (n, n_in), w (n_in, n_out) and b (n_out,). Writes a (n, n_out).
     """
     nr, panels, size = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_out), groups.end - groups.begin
     for slab in range(0, size, MC // MR):
@@ -132,7 +131,10 @@ def forward(memory, header, layer, phi, groups, tiles):
 
 @njit_merged
 def forward_strip(memory, header, layer, strip, i, groups):
-    """Adds w_ij x_i to z_j for at most KC inputs, from number `i` on, for samples in `groups` and neurons in `strip`."""
+    """Adds w_ij x_i to z_j for a block of inputs: at most KC inputs, from input `i` on.
+
+    `groups` is a range of groups (MR samples each). `strip` holds the indices of one or two panels of NR neurons each.
+    """
     nr, n_in = NR_VECTORS * lanes(memory), layer.n_in
     w = places(strip, layer.w, layer.w_rows * nr)
     a = places(strip, layer.a, header.rows * nr)
@@ -150,7 +152,7 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
     If the previous layer has softmax or dropout, the function writes the sums dL/da_i in place of delta_i.
     Reads w (n_in, n_out) and delta (n, n_out) of the layer, and a (n, n_in) of the previous layer. Writes delta (n, n_in) of
-    the previous layer. Overwrites the STRIP * KC * NR numbers that begin at memory[packed].
+    the previous layer. Stores a transposed part of w in scratch memory, from memory[packed] on.
     """
     nr, panels = NR_VECTORS * lanes(memory), panels_of(memory, layer.n_in)
     for slab in range(0, groups, MC // MR):
@@ -175,9 +177,10 @@ def backward(memory, header, layer, before, groups, tiles, packed):
 
 @njit_merged
 def backward_strip(memory, header, layer, before, strip, j, groups, packed):
-    """Adds w_ij delta_j to dL/da_i for at most KC neurons, from `j` on, for samples in `groups` and inputs in `strip`.
+    """Adds w_ij delta_j to dL/da_i for a block of neurons: at most KC neurons, from neuron `j` on.
 
-    The required panels (blocks of NR columns) of the transpose of w are stored one after the other, from memory[packed] on.
+    `groups` is a range of groups (MR samples each). `strip` holds the indices of one or two panels of NR inputs each. The
+    caller must have copied the weights of these neurons and inputs to memory[packed] (see `pack_transposed`).
     """
     nr = NR_VECTORS * lanes(memory)
     w = places(strip, packed - strip[0] * KC * nr, KC * nr)
@@ -222,7 +225,7 @@ def update(memory, header, layer, block, step, tiles, scratch):
     Also computes dL/db_j = sum_s delta_j, and updates b_j. If the block of samples is not the last of its batch, or if
     gradients are clipped, `update` does not change w and b, but adds the block's dL/dw and dL/db to the gradients in memory.
     For the first block of a batch, the gradients in memory count as 0. Reads x (n, n_in) and delta (n, n_out). Updates w (n_in,
-    n_out) and b (n_out,), or their gradients. May overwrite the STRIP * MR * NR numbers that begin at memory[scratch].
+    n_out) and b (n_out,), or their gradients. `scratch` is the offset of memory for STRIP (1 or 2) tiles of gradients.
     """
     groups, panels = layer.w_rows // MR, panels_of(memory, layer.n_out)
     for slab in range(0, groups, GRADIENT_MC // MR):
@@ -237,7 +240,7 @@ def update(memory, header, layer, block, step, tiles, scratch):
 
 @njit_merged
 def update_strip(memory, header, layer, block, step, strip, groups, scratch):
-    """Computes dL/dw for the inputs in `groups` and the neurons in `strip`, and updates w as described in `update`."""
+    """Computes dL/dw for groups of MR inputs and one or two panels of NR neurons, and updates w as in `update`."""
     nr, descends = NR_VECTORS * lanes(memory), block.closes and not step.clip_norm < np.inf
     from_registers = step.kind == GRADIENT_DESCENT and step.decay == 0
     w, delta = places(strip, layer.w, layer.w_rows * nr), places(strip, layer.delta, header.rows * nr)

@@ -84,7 +84,7 @@ def named(function: Callable, name: str) -> Callable:
 
 @cache  # because Numba takes almost a millisecond to make the type of a record
 def header_type(number: Any) -> Any:
-    """Returns the Numba type of the header, the record of a whole network, for a network with numbers of type `number`."""
+    """Returns the Numba type of the header, the record that describes a network whose numbers have the type `number`."""
     return from_dtype(header_dtype(as_dtype(number)))
 
 

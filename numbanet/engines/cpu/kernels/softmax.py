@@ -24,7 +24,8 @@ call_softmax = SOFTMAX_LAYER.call
 def softmax_tables(memory, header, layer, integers, span):
     """Computes softmax, a_j = e^z_j / sum_k e^z_k, for the samples in `span`.
 
-    Reads z from the memory at `layer.a`. Writes z and a to two tables, which are indexed [neuron][sample].
+    Reads z from the panels at `layer.a`, to which the forward product of a softmax layer writes z in place of a. Writes z and a
+    to two tables, which are indexed [neuron][sample].
     """
     n_out, k_max, z_max, others = layer.n_out, INDEX * header.rows, header.z_max, header.others
     fill(memory, header, header.table_z, n_out, layer.a, span)

@@ -1,8 +1,8 @@
 """A table holds the values of a layer's neurons for the samples of a block, and is indexed [neuron j][sample s].
 
-The functions copy values from panels (blocks of NR columns; see the module `layout`) to tables, and from tables to panels. In a
-table, the samples of a neuron are neighbours in memory, so that LLVM can vectorise loops over the samples. Every function
-processes the samples in the range `span`, so that threads can divide a block of samples among themselves.
+The functions of this module copy values from panels (blocks of NR columns; see the module `layout`) to tables, and from tables
+to panels. In a table, the samples of a neuron are neighbours in memory, so that LLVM can vectorise loops over the samples.
+Every function processes the samples in the range `span`, so that threads can divide a block of samples among themselves.
 """
 
 from numbanet._compile import njit_part

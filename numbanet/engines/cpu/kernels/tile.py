@@ -91,9 +91,9 @@ def store_tile(typingctx, memory, places, step, tile):
 
 @intrinsic
 def replace_tile(typingctx, function, constant, memory, places, step, tile):
-    """Replaces each vector v of a tile in memory with function(constant, c, v), where c is a vector of the argument `tile`.
+    """Replaces each vector v of a tile in memory with function(constant, c, v).
 
-    `tile` is a tile in registers. The vectors c and v have the same row and column in their tiles.
+    The vector c comes from the same row and column of `tile`, which is a tile in registers.
     """
     vector = tile.dtype
     called = function.get_call_type(typingctx, (vector, vector, vector), {})
@@ -112,7 +112,7 @@ def replace_tile(typingctx, function, constant, memory, places, step, tile):
 
 @intrinsic
 def with_term(typingctx, function, tile, memory, x, w):
-    """Returns a tile whose vectors are function(c, w_q, x_r), where c is the vector of `tile` in row r and column q.
+    """Returns a tile with function(c, w_q, x_r) in place of each vector c of `tile`, which is in row r and column q.
 
     The tuple `w` holds, for each panel, the offset in memory of the panel's vectors w_q. In the vector x_r, every element is
     memory[x[r]].
@@ -181,8 +181,8 @@ def microkernel(memory, start, step, x, x_step, chunk, chunk_step, w, depth):
     x_step : int
         Distance from x[r, k] to x[r, k + 1], which is the same for all rows.
     chunk, chunk_step : int
-        After every `chunk` terms, the distance to the next term of x is x_step + chunk_step, because rows of x are cut into
-        panels of NR columns.
+        A row of x in panels is cut after every `chunk` = NR elements. From the last element before a cut to the next element,
+        the distance is x_step + chunk_step.
     w : tuple of ints
         For each panel, the offset of its part of w, which contains NR numbers for each k, without gaps.
     depth : int

@@ -62,10 +62,10 @@ def load_x(memory, l, n):
 def load_delta(memory, l, epsilon, zero, n):
     """Writes delta_j of layer l to matrix DELTA in shared memory, for n samples and the columns j of this block's tile of w.
 
-    If layer l + 1 is a spread layer (computed by all blocks together), delta_j = dL/da_j da_j/dz_j is computed from the partial
-    sums of dL/da_j in the array DL_DA_SUMS in global memory. If layer l + 1 belongs to the head (the small last layers) or does
-    not exist, delta_j is copied from the matrix FAR_DELTA in global memory. The matrix DELTA is padded with rows of zeros to a
-    multiple of 4 (QUAD) rows.
+    If layer l + 1 is a spread layer (computed by all blocks together), the array DL_DA_SUMS in global memory holds partial sums
+    of dL/da_j, and the function computes delta_j = dL/da_j da_j/dz_j from these sums. If layer l + 1 belongs to the head (the
+    small last layers) or does not exist, delta_j is copied from the matrix FAR_DELTA in global memory. The matrix DELTA is
+    padded with rows of zeros to a multiple of 4 (QUAD) rows.
     """
     n_out, kind = field(memory, l, Layer.N_OUT), field(memory, l, Layer.KIND)
     place, pitch = place_of(memory, l, Matrix.DELTA)

@@ -42,8 +42,9 @@ class Grid:
     def train(self, arrays: EpochArrays, epsilon: np.floating, eta: np.floating, first: int, stop: int) -> None:
         """Trains on the samples with the row indices arrays.order[first:stop], batch by batch, in one kernel launch.
 
-        Numba's simulator runs the blocks of a grid one after another, and no block can wait for another block. In the
-        simulator, if the grid has several blocks, `train` therefore replaces each barrier by a new launch of the kernel.
+        In the kernel, the blocks wait for each other at barriers. Numba's simulator runs the blocks one after another, so that
+        no block can wait. In the simulator, if the grid has several blocks, `train` therefore replaces each barrier by a new
+        launch of the kernel.
 
         Parameters
         ----------

@@ -2,7 +2,7 @@
 
 The head consists of the last layers of a network. The layers of the head are so small that every block has a copy of their w
 and b. The layers before the head are called spread layers, because all blocks compute the sums of a spread layer together, each
-block with its own tile of w.
+block with its own tile (a rectangular part) of w.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,10 @@ from numbanet.equations.activations import IDENTITY
 
 @device_function
 def output_place(memory, entry, s):
-    """Returns the offset in shared memory of row s of that matrix of the output layer which `entry` selects.
+    """Returns the offset in shared memory of row s of a matrix of the output layer.
 
-    `entry` is Common.Z for z, Common.A for a, Common.DL for dL/da, or Common.U for the scratch matrix that `output_row` uses.
+    `entry` selects the matrix: Common.Z for z, Common.A for a, Common.DL for dL/da, or Common.U for the scratch matrix that
+    `output_row` uses.
     """
     return common(memory, entry) + s * common(memory, Common.OUTPUT_PITCH)
 
@@ -67,11 +68,11 @@ def head_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def forward(memory, epsilon, samples):
-        """Computes a_j = phi(z_j) in the layers of the head (the small last layers) for m samples; in the last layer, only z_j.
+        """Computes z_j in each layer of the head (the small last layers) and, except in the last layer, a_j = phi(z_j).
 
         `samples` is (first, m): the index of the first sample in the batch, and the number of samples. Reads the partial sums
-        of z of the layer before the head from Z_SUMS. Writes each head layer's inputs (m, n_in) to the matrix HEAD_X in shared
-        memory and to FAR_A in global memory. Writes z (m, n_out) of the last layer to the matrix Z in shared memory.
+        of z of the layer before the head from global memory (Z_SUMS). Writes each head layer's inputs (m, n_in) to shared
+        memory (HEAD_X) and to global memory (FAR_A). Writes z (m, n_out) of the last layer to shared memory (Z).
         """
         spread, last, (first, m) = common(memory, Common.SPREAD), common(memory, Common.LAYERS) - 1, samples
         z = common(memory, Common.Z), common(memory, Common.OUTPUT_PITCH)
@@ -93,7 +94,7 @@ def head_of(dtype: np.dtype) -> Callable:
 
     @device_function
     def backward(memory, epsilon, samples):
-        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of layer l - 1, for each layer l of the head, for m samples.
+        """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i of layer l - 1, for every layer l of the head (the last layers).
 
         The tuple `samples` is (first, m): the index of the first sample in the batch, and the number of samples. Reads delta_j,
         a matrix of shape (m, n_out), from HEAD_DELTA of layer l in shared memory. Writes delta_i, a matrix of shape (m, n_in),

@@ -78,7 +78,7 @@ def meet(counter, times):
 
 @device_function
 def load(memory, arrays, step, zero, one):
-    """Initialises the block's shared memory before the first step: the tiles of w, and the constant input 1 for b.
+    """Initialises the block's shared memory before the first step: the tiles of w, and the input 1 that is multiplied by b.
 
     Also starts the asynchronous copies of the first batch's samples.
     """

@@ -106,7 +106,7 @@ class LayerTiles(NamedTuple):
     Parameters
     ----------
     rows, columns : int
-        The numbers of rows and columns of a tile; both are multiples of QUAD.
+        The numbers of rows and columns of a tile; both are multiples of QUAD = 4.
     down, across : int
         w is cut into `down` rows of tiles, and each row of tiles consists of `across` tiles.
     """
@@ -165,7 +165,7 @@ class Tables(NamedTuple):
 
 
 def padded(count: int) -> int:
-    """Returns `count` rounded up to a multiple of QUAD."""
+    """Returns `count` rounded up to a multiple of QUAD = 4."""
     return -(-count // QUAD) * QUAD
 
 

@@ -1,4 +1,4 @@
-"""The forward and backward phases of a training step, in which each thread block works on its own tiles of w.
+"""The forward and backward phases of a training step, in which each thread block works on its own tiles (parts) of w.
 
 A phase is the part of a training step between two barriers of all thread blocks. A backward phase also updates w and b of its
 layer.

@@ -10,13 +10,13 @@ Each thread computes a square tile of QUAD x QUAD sums (QUAD is 4), and adds QUA
 fewer tiles than threads, several threads share a tile, and each of these threads adds up a part of the terms. A product is
 computed in three stages:
 
-    The prologue (`divide`, `work_of`) selects the tile that a thread computes, and the part of the terms k that it adds up.
+    The prologue (`divide`, `work_of`) selects a thread's tile, and the part of the terms k that the thread adds up.
     The main loop (`main_loop`) computes the sums of a thread's tile over the thread's part of the terms.
     The epilogue (`epilogue`) adds the parts of each sum, in a fixed order, and passes the complete sum to `finish`.
 
-For each of the five products in this module, `finish` is one of the functions `publish`, `activate`, `propagate` and
-`descend_weight`. Each of these four functions has its own type of the argument `to`: `activate`, for example, takes an
-`Activation`.
+This module defines five products: FORWARD_SUMS, FORWARD, BACKWARD_SUMS, BACKWARD and UPDATE. For each product, `finish` is one
+of the functions `publish`, `activate`, `propagate` and `descend_weight`. Each of these four functions has its own type of the
+argument `to`: `activate`, for example, takes an `Activation`.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,8 @@ class Activation(NamedTuple):
     kind, epsilon : int, float
         `kind` is the integer constant of the activation function. `epsilon` is the slope of leaky_relu for negative z.
     to : (int, int)
-        Offset and pitch of the matrix in shared memory to which the activation a is written.
+        Offset and pitch (distance between two successive rows) of the matrix in shared memory to which the activation a is
+        written.
     out : (int, int)
         Offset and pitch of the matrix in global memory to which a is also written. If the offset in `out` is NOWHERE, a is not
         written to global memory.
@@ -69,7 +70,8 @@ class Propagation(NamedTuple):
         `kind` is the integer constant of the activation function of the layer whose delta is computed. `epsilon` is the slope
         of leaky_relu for negative z.
     a : (int, int)
-        Offset and pitch of the matrix in shared memory that holds the activations a of the layer whose delta is computed.
+        Offset and pitch (distance between two successive rows) of the matrix in shared memory that holds the activations a of
+        the layer whose delta is computed.
     to : (int, int)
         Offset and pitch of the matrix in shared memory to which delta is written.
     out : (int, int)
@@ -91,7 +93,7 @@ class WeightUpdate(NamedTuple):
     eta : float
         The learning rate.
     w : (int, int)
-        Offset and pitch of the weight matrix in shared memory.
+        Offset and pitch (distance between two successive rows) of the weight matrix in shared memory.
     parameters : array (p,)
         The vector of all p parameters in global memory. The new weights are also written to the vector `parameters`.
     out : (int, int)
@@ -213,7 +215,7 @@ class Division(NamedTuple):
 
 
 class Work(NamedTuple):
-    """The work of one thread in a matrix product: a tile of QUAD x QUAD sums, each over one part of the terms.
+    """The work of one thread in a matrix product: a tile of QUAD x QUAD sums (QUAD is 4), each over one part of the terms.
 
     Parameters
     ----------
@@ -224,7 +226,7 @@ class Work(NamedTuple):
         of tiles.
     slot : int
         Offset in shared memory at which the thread stores its first sum. The thread's next sums follow at intervals of THREADS
-        values.
+        values, where THREADS is the number of threads in a block.
     """
 
     part: Any
@@ -263,7 +265,7 @@ def work_of(memory, division, number):
 
 
 def terms_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function that adds QUAD terms to each of the QUAD x QUAD sums of a thread tile, in the order of k."""
+    """Returns the device function that adds QUAD = 4 terms to each of the QUAD x QUAD sums of a thread, in the order of k."""
     number = from_dtype(dtype)
     x_line, x_term = (QUAD, 1) if form.x_deep else (1, QUAD)
     w_line, w_term = (QUAD, 1) if form.w_deep else (1, QUAD)
@@ -298,7 +300,7 @@ def terms_of(dtype: np.dtype, form: Form) -> Callable:
 
 
 def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function with which a thread adds up its part of the terms k for all sums of its tile."""
+    """Returns the device function that computes a thread's QUAD x QUAD sums over the thread's part of the terms k."""
     zero, add_terms = dtype.type(0), terms_of(dtype, form)
     x_deep, w_deep = form.x_deep, form.w_deep
 
@@ -306,7 +308,7 @@ def main_loop_of(dtype: np.dtype, form: Form) -> Callable:
     def main_loop(near, division, work, x, w, sums):
         """Computes sums[r, c] = sum_k x[r, k] * w[k, c] for all r, c of a thread's tile, over the thread's part of the terms k.
 
-        Also stores the sums in shared memory, from the offset `work.slot` on, at intervals of THREADS values.
+        Also stores the sums in shared memory: sum e at offset work.slot + e * THREADS, for blocks of THREADS threads.
         """
         (x_place, x_pitch), (w_place, w_pitch) = x, w
         x_step, x_next = (division.down * x_pitch, QUAD) if x_deep else (x_pitch, QUAD * x_pitch)
@@ -356,7 +358,7 @@ def epilogue_of(form: Form) -> Callable:
 
 
 def product_of(dtype: np.dtype, form: Form) -> Callable:
-    """Returns the device function that computes a matrix product; `form` specifies the memory order of the factors."""
+    """Returns the device function that computes a matrix product; `form` is the product's variant, such as FORWARD."""
     number, main_loop, epilogue = from_dtype(dtype), main_loop_of(dtype, form), epilogue_of(form)
 
     @device_function

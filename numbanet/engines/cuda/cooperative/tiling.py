@@ -64,7 +64,7 @@ def estimate(topology: Topology, batch_size: int, plan: GridPlan) -> float:
 
 @functools.cache
 def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan | None:
-    """Returns the plan with the shortest estimated time per training step, among the plans that fit the GPU.
+    """Returns the `GridPlan` that fits into shared memory and has the shortest estimated time per training step.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
     Returns
     -------
     GridPlan or None
-        None if no plan fits the GPU, if blocks cannot wait for each other on the GPU, or if the network has more than
-        MOST_LAYERS layers. Also None for two kinds of hidden layers: softmax layers, which need all z of a sample, and layers
-        whose derivative da/dz must be computed from z.
+        None if no plan fits into shared memory, if blocks cannot wait for each other on the GPU, or if the network has more
+        than MOST_LAYERS = 16 layers. Also None for two kinds of hidden layers: softmax layers, which need all z of a sample,
+        and layers whose derivative da/dz must be computed from z.
     """
     needs_z = SOFTMAX in topology.kinds[:-1] or any(topology.keeps_z[:-1])
     if limits.grid_blocks == 0 or len(topology.kinds) > MOST_LAYERS or needs_z:
@@ -98,8 +98,8 @@ def best_plan(topology: Topology, batch_size: int, limits: Limits) -> GridPlan |
 def _plan_of(topology: Topology, spread: int, blocks: int, cost: Callable[[GridPlan], Any]) -> GridPlan:
     """Searches for the plan of lowest cost in which all blocks together compute each of the first `spread` layers.
 
-    The function improves the plan one layer at a time: it tries all tiles for this layer, and takes those with which the plan
-    has the lowest cost. The tiles of all other layers stay unchanged meanwhile.
+    The function improves the plan one layer at a time: it tries every way in which `cut` cuts this layer's w, and takes the
+    tiles with which the plan has the lowest cost. The tiles of all other layers stay unchanged meanwhile.
     """
     choices = [
         list(dict.fromkeys(cut(n_in, n_out, down, blocks) for down in range(1, min(blocks, n_in + 1) + 1)))

@@ -177,7 +177,7 @@ def arrive(typingctx, counter):
 def arrived(typingctx, counter):
     """Returns counter[0], which is the number of calls to `arrive` so far.
 
-    After its next barrier, the thread block can read everything that other blocks wrote before these calls.
+    After its next barrier, the thread block can read everything that other blocks wrote before the counted calls.
     """
 
     def code(context, builder, signature, arguments):

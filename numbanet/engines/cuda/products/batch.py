@@ -24,8 +24,8 @@ class Batch(NamedTuple):
         The sample weights.
     counter : device array (4,) int64, or None
         Four integers: at the index KEY, the key of dropout's random numbers; at FIRST, the index of the batch's first sample
-        within the epoch; at BEFORE, the number of samples in the earlier parts of the epoch; at POSITION, the index at which
-        the next batch begins. `counter` is None in a pass without dropout.
+        within the epoch; at BEFORE, the number of samples that the epoch's earlier arrays of row indices contain; at POSITION,
+        the index in the current array at which the next batch begins. `counter` is None in a pass without dropout.
     notes : Notes or None
         The arrays to which kernels write the loss and the number of correct outputs of each sample.
     """

@@ -45,7 +45,7 @@ def is_plain(rule: Rule) -> bool:
 
 @functools.cache
 def sums_of_squares(dtype: np.dtype) -> Any:
-    """Returns the kernel that adds up the squares of all gradients. The kernel must be launched with SUMS thread blocks."""
+    """Returns the kernel in which each thread block adds up the squares of some gradients; SUMS is the number of blocks."""
     number = from_dtype(dtype)
 
     @cuda.jit
@@ -100,6 +100,7 @@ def by_adam(rates, constants, gradient, parameter, at, m, v):
     """Adam: updates the moments m and v, and returns the new parameter w - eta_t m / (sqrt(v) + epsilon_t).
 
     The updates of the moments are m <- beta_1 m + (1 - beta_1) dL/dw and v <- beta_2 v + (1 - beta_2) (dL/dw)^2.
+    `rates` holds eta_t and epsilon_t, which are eta and epsilon with Adam's bias correction for step t.
     """
     m_next = moment(get(constants, 1), gradient, get(m, at))
     v_next = moment(get(constants, 2), gradient * gradient, get(v, at))
@@ -109,7 +110,7 @@ def by_adam(rates, constants, gradient, parameter, at, m, v):
 
 
 class Formula(NamedTuple):
-    """The formula of an update rule, such as Adam, in the form in which the kernels call it.
+    """The formula of an update rule, such as Adam, as a device function, and the constants that the device function reads.
 
     Parameters
     ----------
@@ -118,6 +119,7 @@ class Formula(NamedTuple):
         and v[at], and returns the parameter's new value.
     constants : callable
         constants(rule) returns the values that the device function `updated` reads from constants[1], constants[2], ...
+        (constants[0] is the largest allowed norm of all gradients).
     """
 
     updated: Callable
@@ -149,8 +151,8 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
         Twins: the loops in `numbanet.equations.descent`, which apply the same rules on the CPU. `rates` holds four values of
         the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds the largest allowed norm of
         all gradients, then the constants of the rule. `decay` holds the weight-decay factor lambda for each weight, and 0 for
-        each bias. `sums` holds partial sums of the squared gradients. Reads rates (4,), constants, decay (p,), sums (SUMS,) and
-        gradients (p,). Updates m, v and parameters, each (p,).
+        each bias. `sums` holds the SUMS partial sums of the squared gradients. Reads rates (4,), constants, decay (p,), sums
+        (SUMS,) and gradients (p,). Updates m, v and parameters, each (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:

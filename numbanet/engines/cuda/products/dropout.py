@@ -22,7 +22,8 @@ def drop_rows(counter, layer, scale, limit, rows, to):
     """Computes to_sj = 0 if neuron j drops out for sample s, and rows_sj / (1 - p) otherwise. Twin (CPU loop): drop.
 
     A neuron drops out with probability p. `scale` is 1 / (1 - p), `limit` is p * 2^32. `to` may be the same array as `rows`.
-    Reads counter[KEY], counter[FIRST] (see `Batch.counter`) and rows (n, n_out). Writes to (n, n_out).
+    Reads rows (n, n_out), counter[KEY] (the key of the random numbers) and counter[FIRST] (the index, within the epoch, of the
+    first row's sample). Writes to (n, n_out).
     """
     j, first = cuda.grid(2)
     if j < rows.shape[1]:

@@ -2,14 +2,14 @@
 
 In the product z[r, c] = sum_k left[r, k] * right[k, c], the matrices left and right are called operands. A row r of the operand
 left, and a column c of the operand right, is called a line of the operand. A panel is the part of an operand that is in shared
-memory at one time: several lines, and for each line a few successive terms k (as many as the depth of a tile). Each thread
-loads several elements of each panel (a part of the matrix left or right). The offset of a thread's first element in a panel is
-called the thread's `origin`, which advances from panel to panel. From one element of a thread to the thread's next element, the
-line index grows by `line_step`, and k grows by `k_step`; both steps are constants. Therefore, the distance from a thread's
-first element to its q-th element is the same in all panels; it is called the `place` of the q-th element.
+memory at one time: several lines, and for each line a few successive terms k. Each thread loads several elements of each panel
+(a part of the matrix left or right). The offset of a thread's first element in a panel is called the thread's `origin`, which
+advances from panel to panel. From one element of a thread to the thread's next element, the line index grows by `line_step`,
+and k grows by `k_step`; both steps are constants. Therefore, the distance from a thread's first element to its q-th element is
+the same in all panels; it is called the `place` of the q-th element.
 
-For an element beyond the last line (row of left, column of right), the thread uses some other number; the kernel does not store
-the sums to which this number contributes.
+For an element beyond the last line (row of left, column of right), the thread reads another element of the matrix, or uses 1;
+the kernel does not store the sums to which this number contributes.
 """
 
 from collections.abc import Callable
@@ -61,6 +61,8 @@ class Access(NamedTuple):
         origin(operand, k) returns the origin: the offset of the thread's first element in the panel that begins with term k.
     place : callable
         place(operand, q) returns the position of the thread's q-th element in a panel, relative to the thread's first element.
+        For the layout GATHERED (each row is a sample selected by `order`), `place` returns the index of the element's row in
+        the matrix instead.
     place_type : Numba type
         The integer type of the positions that `place` returns.
     number : callable

@@ -1,7 +1,7 @@
 """Copies panels, which are parts of the left or right matrix of a product, from global memory to shared memory.
 
 In the product sum_k left[r, k] * right[k, c], a panel of left consists of several rows r, and a panel of right consists of
-several columns c, both for a few successive terms k.
+several columns c. Each panel contains only a few successive terms k.
 """
 
 from collections.abc import Callable
@@ -28,6 +28,7 @@ class Loader(NamedTuple):
     operand : callable
         operand(source, thread, first, lines, depth) returns the `Operand`: the matrix, and the position from which this thread
         reads. `source` is the pair (array, order): the matrix as a flat array, and the samples' row indices in the matrix.
+        `first`, `lines` and `depth` become the attributes of the `Operand` with these names.
     target : callable
         target(thread) returns the index in shared memory to which the thread copies its first element of the first panel.
     first : callable

@@ -180,8 +180,8 @@ class Product(Enum):
 def panel_adder(tile: Tile, number: Any) -> Callable:
     """Returns the device function add_panel(panels, x_at, w_at, sums), which adds terms to a thread's sums.
 
-    The terms are left[r, k] * right[k, c] for all k in a pair of panels, which are the parts of left and right in shared
-    memory.
+    The terms are left[r, k] * right[k, c] for all k in a pair of panels, the parts of left and right in shared memory. `x_at`
+    and `w_at` are the offsets, in shared memory, of the thread's first element in the panel of left, and in the panel of right.
     """
     quads, side, panel_depth = tile.quads, tile.side, tile.depth
     left_pitch, right_pitch = tile.left_pitch, tile.right_pitch
@@ -250,8 +250,9 @@ def main_loop_of(tile: Tile, left_loader: Loader, right_loader: Loader, number: 
     def main_loop(left, right, row, column, count, panels, sums):
         """Adds to a thread's sums the terms of the first pair of panels (parts of left and right), then the next `count` terms.
 
-        `left` and `right` are of the class `Feed`. `panels` is the shared memory for two pairs of panels. Returns `row` and
-        `column` unchanged: the first row and the first column of the thread's square of sums in the block's tile.
+        `left` and `right` are of the class `Feed`. `panels` is the shared memory for two pairs of panels. `row` and `column`
+        are the first row and the first column of the thread's square of sums in the block's tile. The function returns them, so
+        that the caller need not keep them in registers.
         """
         lefts = cuda.local.array(left_loads, number)
         rights = cuda.local.array(right_loads, number)

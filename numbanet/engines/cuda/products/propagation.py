@@ -1,7 +1,7 @@
 """Passes a batch through the layers of a network, forward and backward, with one matrix product per layer and direction.
 
-The kernel of a matrix product usually also applies the activation function, or its derivative, to each complete sum. In some
-layers, a separate kernel does this after the product; the function `workspace.separate_layers` selects these layers.
+The kernel of a matrix product usually also applies the activation function, or its derivative, to each complete sum. In the
+layers that `workspace.separate_layers` selects, a separate kernel applies the activation function or its derivative.
 """
 
 from collections.abc import Iterator
@@ -63,9 +63,10 @@ class Propagation:
             self.products.gradient(x_l, order, work.delta[l], self.d_wb[l])
 
     def _layers_to_change(self, x: Any, y: Any, batch: Batch, work: Workspace) -> Iterator[tuple[int, Any, Any]]:
-        """Yields the index of each layer, from last to first, as soon as the caller may change w and b of the layer.
+        """Yields the index of each layer, from last to first, when no later kernel of the pass reads w and b of the layer.
 
-        With each layer's index, the method also yields the layer's input x and the row indices of the batch's samples in x.
+        The caller may therefore change w and b. With each layer's index, the method also yields the layer's input x and the row
+        indices of the batch's samples in x.
         """
         self.forward(x, batch, work)
         self.score(y, batch, work)

@@ -30,13 +30,13 @@ THREADS = 2 if SIMULATED else 256
 
 @cuda.jit
 def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates, weights):
-    """Computes batch[s] = order[position + s]: selects the batch that begins at counter[POSITION], and advances the position.
+    """Computes batch[s] = order[position + s], with position = counter[POSITION], and advances counter[POSITION].
 
     Also copies the batch's sample weights, and its row of `all_rates`: the divisor n of the loss, the learning rate eta, and
-    Adam's eta_t and epsilon_t. The kernel runs in a single thread block, so that no thread reads the position after another
-    thread has advanced it. `all_weights` has one weight for each of the N training samples, or length 1 if all weights are
-    equal. Reads order (N,), all_rates (steps, 4) and all_weights. Writes batch (m,) and weights (m,), for a batch of m samples,
-    and rates (4,). Updates counter.
+    Adam's eta_t and epsilon_t. The kernel runs in a single thread block, so that no thread reads counter[POSITION] after
+    another thread has advanced it. `all_weights` has one weight for each of the N training samples, or length 1 if all weights
+    are equal. Reads order (N,), all_rates (steps, 4) and all_weights. Writes batch (m,) and weights (m,), for a batch of m
+    samples, and rates (4,). Updates counter.
     """
     first, weighted = counter[POSITION], 1 if all_weights.shape[0] > 1 else 0
     for s in range(cuda.threadIdx.x, batch.shape[0], cuda.blockDim.x):
@@ -54,9 +54,9 @@ def begin_step(batch_size, order, all_rates, all_weights, counter, batch, rates,
 def end_step(counter, loss_of_batch, hits_of_batch, loss_of_sample, hits_of_sample):
     """Copies the losses and the numbers of correct outputs of a batch's samples to the arrays of the whole epoch.
 
-    `begin_step` has advanced counter[POSITION] to the index, in loss_of_sample and hits_of_sample, after the batch's last
-    sample. Reads counter (4,), and for a batch of m samples, loss_of_batch (m,) and hits_of_batch (m,). Writes loss_of_sample
-    (N,) and hits_of_sample (N,), for N training samples.
+    `begin_step` has already advanced counter[POSITION] by the m samples of the batch. Therefore, the batch's first sample has
+    the index counter[POSITION] - m in the arrays of the epoch. Reads counter (4,), loss_of_batch (m,) and hits_of_batch (m,).
+    Writes loss_of_sample (N,) and hits_of_sample (N,), for N training samples.
     """
     s = cuda.grid(1)
     if s < loss_of_batch.shape[0]:
@@ -180,6 +180,6 @@ def recorded(launch: Callable[[], None]) -> Callable[[], None]:
         finally:
             builder.close()
     except Exception as error:  # the CUDA driver and cuda.core raise exceptions that have no common base class
-        warnings.warn(f"kernels are launched one by one, because no CUDA graph could be recorded: {error}", stacklevel=2)
+        warnings.warn(f"no CUDA graph could be recorded, so training launches kernels one by one: {error}", stacklevel=2)
         return launch
     return lambda: graph.launch(stream)

@@ -29,7 +29,7 @@ class Tile(NamedTuple):
     rows, columns : int
         The numbers of rows and columns of the tile.
     depth : int
-        The number of terms k that a thread adds to each sum between two barriers: UNROLL or 2 * UNROLL.
+        The number of terms k that a thread adds to each sum between two barriers: 8 or 16, a multiple of UNROLL.
     quads : int
         Each thread computes a square of (4 * quads) x (4 * quads) sums.
     registers : int
@@ -59,7 +59,8 @@ class Tile(NamedTuple):
     def splits(self) -> bool:
         """True if the sums in this tile may be split into parts (ranges of terms k) that different thread blocks compute.
 
-        The sums of large tiles are not split, because smaller tiles already give a product more thread blocks.
+        The purpose of splitting is to give a product more thread blocks. Large tiles are not split, because smaller tiles also
+        give the product more blocks.
         """
         return self.quads == 1
 
@@ -156,7 +157,7 @@ def plan_tiles(rows: int, columns: int, depth: int, multiprocessors: int, tiles:
 
 
 def estimate(plan: TilePlan, rows: int, columns: int, multiprocessors: int) -> float:
-    """Returns the estimated time of a product, in units of the time of one multiply-add of a multiprocessor."""
+    """Returns the estimated time of a product, in units of 1/128 clock cycle, the time of one multiply-add."""
     tile, parts, chunk = plan
     blocks = math.prod(plan.grid(rows, columns))
     # If the threads of one small block cannot keep a multiprocessor busy, several such blocks take no longer than one block.
