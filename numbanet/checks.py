@@ -51,7 +51,14 @@ ELSEWHERE = {
     # optimizers
     **dict.fromkeys(("sgd", "gd", "stochasticgradientdescent", "batchgradientdescent"), "gradient_descent"),
     **dict.fromkeys(("nag", "nesterovmomentum", "nesterovsmomentum"), "nesterov"),
-    "lr": "learning_rate",
+    # arguments
+    **dict.fromkeys(("lr", "eta", "learningrateinit", "stepsize"), "learning_rate"),
+    **dict.fromkeys(("randomstate", "randomseed", "rng"), "seed"),
+    **dict.fromkeys(("valdata", "validationset", "evalset"), "validation_data"),
+    **dict.fromkeys(("weights", "sampleweights"), "sample_weight"),
+    **dict.fromkeys(("nepochs", "numepochs", "maxiter", "iterations"), "epochs"),
+    **dict.fromkeys(("layers", "layersizes", "hiddenlayersizes", "units"), "sizes"),
+    **dict.fromkeys(("criterion", "lossfunction", "lossfn", "objective"), "loss"),
     # schedules
     **dict.fromkeys(("multistep", "piecewiseconstant"), "step"),
     **dict.fromkeys(("cosineannealing", "cosinedecay"), "cosine"),
@@ -69,6 +76,13 @@ ELSEWHERE = {
     **dict.fromkeys(("float", "single"), "float32"),
     "double": "float64",
     **dict.fromkeys(("float16", "bfloat16", "half"), ""),
+}
+# For arguments of other libraries that numbanet does not need: the reason, for the error message.
+NEEDLESS = {
+    "restore_best_weights": "with early_stopping, fit always gives the network the parameters of the best epoch",
+    "restore_best": "with early_stopping, fit always gives the network the parameters of the best epoch",
+    "input_shape": "the first number of sizes is the number of inputs",
+    "input_dim": "the first number of sizes is the number of inputs",
 }
 ENDINGS = ("loss", "score", "lr", "optimizer", "activation", "")
 
@@ -100,7 +114,8 @@ def none_is_default(target: Target) -> Target:
             if unknown is None:
                 raise
             name = target.__qualname__.removesuffix(".__init__")
-            message = f"{name}() has no argument {unknown!r}{suggestion(unknown, positions)}"
+            reason = f": {NEEDLESS[unknown]}" if unknown in NEEDLESS else suggestion(unknown, positions)
+            message = f"{name}() has no argument {unknown!r}{reason}"
             raise TypeError(message) from None
 
     if isinstance(target, type):

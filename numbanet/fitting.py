@@ -1,10 +1,11 @@
 """Checks the arguments of `Network.fit`, `train_step` and `partial_fit`, and runs the training."""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,9 +19,10 @@ from numbanet.persist.checkpoint import Checkpoint, CheckpointFile, checkpoint_o
 from numbanet.training.history import History
 from numbanet.training.loop import Settings, Training
 from numbanet.training.metrics import check_targets, loss_and_accuracy
-from numbanet.training.model import Model
+from numbanet.training.model import RESTORE, Model
 from numbanet.training.optimizers import Optimizer, optimizer_of
 from numbanet.training.processes import Batches, Processes
+from numbanet.training.reporting import SCALE
 from numbanet.training.steps import train_in_order
 
 
@@ -112,12 +114,12 @@ def fit(
 @contextlib.contextmanager
 def _columns_restored(model: Model) -> Iterator[None]:
     """Returns a context manager that restores the model's column names if an exception occurs before the first update."""
-    columns, step = model.columns, model.step
+    columns, step = (model.columns, model.target_columns), model.step
     try:
         yield
     except Exception:
         if model.step == step:
-            model.columns = columns
+            model.columns, model.target_columns = columns
         raise
 
 
@@ -149,11 +151,21 @@ def train_pass(
     if sample_weight is not None:
         data = data.weighted(sample_weight).as_given()
     size = min(batch_size or data.n, data.n)
-    columns = model.columns or inputs.names_of(x)
     model.use(optimizer)
     totals = inputs.searched(lambda: train_in_order(model, data, size, eta), data.x, x)
-    model.columns = columns
+    model.keep_columns(x, y)
+    if not math.isfinite(totals.loss):
+        _refuse_loss(model, totals.loss, eta)
     return loss_and_accuracy(totals, model.topology)  # the loss is 1/n times the sum of (weight * loss)
+
+
+def _refuse_loss(model: Model, loss: float, eta: float) -> NoReturn:
+    """Raises FloatingPointError for a batch whose loss is infinite or NaN."""
+    if wrong := inputs.first_wrong_parameter(model.engine.read(), model.topology):
+        reason = f"{wrong}: this update, with learning rate {eta:g}, or an earlier update failed; {RESTORE}"
+    else:
+        reason = f"all parameters are finite, so that the loss exceeds the range of {model.topology.dtype}; {SCALE}"
+    raise FloatingPointError(f"the loss of a batch is {loss:g}, and {reason}")
 
 
 def _batches(model: Model, settings: Settings, samples: Samples, smoothing: float) -> Batches:

@@ -156,6 +156,8 @@ class Network(MultilayerPerceptron):
         ------
         ValueError, TypeError
             An argument does not match its description above; the network is unchanged.
+        FloatingPointError
+            The loss of the batch is infinite or NaN. The update has been made: the parameters may be infinite or NaN.
         """
         options = {"batch_size": None, "learning_rate": learning_rate, "optimizer": optimizer}
         return fitting.train_pass(self._model, x, y, sample_weight, **options)["loss"]
@@ -195,6 +197,8 @@ class Network(MultilayerPerceptron):
         ------
         ValueError, TypeError
             An argument does not match its description above; the network is unchanged.
+        FloatingPointError
+            The loss of a batch is infinite or NaN. The update has been made: the parameters may be infinite or NaN.
         """
         options = {"batch_size": checks.integer("batch_size", batch_size), "learning_rate": learning_rate}
         return fitting.train_pass(self._model, x, y, sample_weight, optimizer=optimizer, **options)
@@ -310,7 +314,8 @@ class Network(MultilayerPerceptron):
         ValueError, TypeError
             An argument does not match its description above; the network is unchanged.
         FloatingPointError
-            The loss or a parameter became infinite or NaN. The network keeps the parameters of the previous epoch.
+            The loss or a parameter became infinite or NaN, or a parameter was infinite or NaN before training. The network
+            keeps the parameters of the best epoch with `early_stopping`, otherwise those of the previous epoch.
         """
         optimizer = optimizer_of(optimizer)
         settings = Settings(
@@ -384,16 +389,9 @@ class Network(MultilayerPerceptron):
         description, vectors = persist.load(path, checked_formulas(formulas))
         topology = description.topology
         own = {activation.name: activation for activation in topology.own_activations}
+        names = [own.get(name, name) for name in topology.activations]
+        others: Any = {"dtype": topology.dtype, "epsilon": topology.epsilon, "dropout": topology.dropout or 0.0}
         with naming(path, "{} contains a network that exceeds the memory: {}", (MemoryError,)):
-            network = cls(
-                topology.sizes,
-                [own.get(name, name) for name in topology.activations],
-                topology.own_loss or topology.loss,
-                dtype=topology.dtype,
-                epsilon=topology.epsilon,
-                dropout=topology.dropout or 0.0,
-                device=device,
-                kernels=kernels,
-            )
+            network = cls(topology.sizes, names, topology.own_loss or topology.loss, **others, device=device, kernels=kernels)
         models.restore(network._model, description, vectors)
         return network

@@ -76,13 +76,18 @@ class MultilayerPerceptron:
 
     @property
     def columns(self) -> list[str] | None:
-        """The column names of the DataFrame on which the network was trained, as a tuple. `save` also saves the column names.
+        """The column names of the DataFrame x on which the network was trained. `save` also saves the column names.
 
-        `columns` is None if the network was not trained on a DataFrame, or if a column name is not a string. All methods with
+        `columns` is None if the network was not trained on a DataFrame x, or if a column name is not a string. All methods with
         an argument x raise ValueError for a DataFrame with other column names than the training data, or with the columns in
-        another order. The columns of arrays have no names, and are not checked.
+        another order. The columns of arrays have no names, and are not checked. `target_columns` is the same for y.
         """
         return None if self._model.columns is None else list(self._model.columns)
+
+    @property
+    def target_columns(self) -> list[str] | None:
+        """The column names of the DataFrame y on which the network was trained, or None; see `columns`."""
+        return None if self._model.target_columns is None else list(self._model.target_columns)
 
     @property
     def table(self) -> Encoding | None:
@@ -177,6 +182,8 @@ class MultilayerPerceptron:
         y_hat = None if out is None else inputs.output(out, samples.shape[0], model.topology, model.device)
         uploaded = engine.upload(samples)
         y_hat = inputs.searched(lambda: engine.predict(uploaded, y_hat, logits=logits), samples, x)
+        if isinstance(y_hat, np.ndarray):  # one value, because a search of all values would slow down predictions of one sample
+            model.warn_if_lost("the first output", y_hat.item(0))
         return y_hat if out is None else out
 
     @checks.none_is_default
@@ -195,9 +202,9 @@ class MultilayerPerceptron:
         x : array_like or GPU array, (n, n_in)
             The inputs, as for `predict`.
         y : array_like or GPU array
-            The targets. For cce, y contains integer labels and has the shape (n,), or it contains rows of probabilities that
-            add up to 1 and has the shape (n, n_out). For bce, y contains numbers in [0, 1]; for mse and sse, any finite real
-            numbers. For bce, mse and sse, the shape of y is (n, n_out), or (n,) for a single output.
+            The targets. For cce, y contains integer labels and has the shape (n,) or (n, 1), or it contains rows of
+            probabilities that add up to 1 and has the shape (n, n_out). For bce, y contains numbers in [0, 1]; for mse and sse,
+            any finite real numbers. For bce, mse and sse, the shape of y is (n, n_out), or (n,) for a single output.
         metrics : str, callable, or list or dict of them
             Additional metrics to compute, in the same form as for `Network.fit`.
         sample_weight : array_like (n,), optional
@@ -222,6 +229,7 @@ class MultilayerPerceptron:
         data = self._checked(x, y, not engine.finds_not_finite).weighted(sample_weight).to_evaluate().uploaded(engine)
         totals = inputs.searched(lambda: engine.evaluate(data.x, data.y, data.weights), data.x, x)
         values = loss_and_accuracy(totals._replace(samples=data.total_weight), self._model.topology)
+        self._model.warn_if_lost("the loss", values["loss"])
         if functions:
             values |= measure(functions, data.counted(inputs.on_host(data.y)), data.counted(engine.predict(data.x)))
         return values
@@ -303,6 +311,8 @@ class MultilayerPerceptron:
         ------
         ValueError
             The name has the ending of another format, such as .pt, .h5, .json or .onnx.
+        FloatingPointError
+            A parameter is infinite or NaN; an existing file is unchanged.
         TypeError
             `path` is neither a path nor a binary file object.
         OSError
@@ -329,6 +339,8 @@ class MultilayerPerceptron:
         ------
         ValueError
             The path does not end in .onnx, or the network exceeds the 2 GiB limit of ONNX files.
+        FloatingPointError
+            A parameter is infinite or NaN; an existing file is unchanged.
         OSError
             The file cannot be written.
         ModuleNotFoundError
@@ -340,6 +352,7 @@ class MultilayerPerceptron:
         return self._model.checked(x, y, search=search)
 
     def _batch_loss(self, total: float, n: int) -> float:
+        self._model.warn_if_lost("the loss", total)
         return total if self._model.topology.loss == "sse" else total / n
 
 

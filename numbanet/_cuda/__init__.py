@@ -177,10 +177,13 @@ def unusable_reason() -> str | None:
         wait()
     except Exception as error:  # the driver, the toolkit and the linker raise exceptions without a common base class
         found, message = versions(), _first_lines(error)
+        details = f"Found: {found}. The error was: {message.rstrip('.')}."
+        if found.driver_cuda is None and "cannot be found" in message:  # the advice already says that there is no driver
+            details = f"Found: {str(found).removeprefix('no driver library, ')}."
         return (
             f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda. {compatibility.what_to_do(found, str(error))} "
-            f"Found: {found}. The error was: {message.rstrip('.')}. To run the kernels slowly on the CPU instead, set the "
-            "environment variable NUMBA_ENABLE_CUDASIM=1 before Python starts."
+            f"{details} To run the kernels slowly on the CPU instead, set the environment variable NUMBA_ENABLE_CUDASIM=1 "
+            "before Python starts."
         )
     return None
 

@@ -101,6 +101,7 @@ def permutation_importance(
         An argument does not match its description above.
     """
     repeats, seed = checks.integer("repeats", repeats), checks.integer("seed", seed, 0, 2**32 - 1)
+    network._model.refuse_other_columns(x, y)
     x, y = np.asarray(x), np.asarray(y)
     generator = np.random.RandomState(seed)
     if len(x) > MOST_ROWS:

@@ -114,7 +114,7 @@ def predictions(network: Network, x: ArrayLike, y: ArrayLike) -> Predictions:
     width = network.sizes[-1]
     target = network.table.target if network.table else None
     if network.loss == "cce":
-        truth = y.argmax(axis=1) if y.ndim == 2 else y.astype(np.intp)
+        truth = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1).astype(np.intp)
         return ClassPredictions(_labels(target, width), truth, y_hat)
     if network.loss == "bce" and width == 1:
         truth = (y.reshape(-1) > 0.5).astype(np.intp)

@@ -12,6 +12,7 @@ from numbanet.files.own import refuse_model as refuse_model
 from numbanet.files.parsing import NeedsMoreError as NeedsMoreError
 from numbanet.files.parsing import most_bytes as most_bytes
 from numbanet.files.parsing import naming as naming
+from numbanet.files.parsing import opened as opened
 from numbanet.files.parsing import opened_archive as opened_archive
 from numbanet.files.parsing import reading as reading
 from numbanet.files.writing import refuse_unwritable as refuse_unwritable

@@ -98,6 +98,16 @@ def opened_archive(file: BinaryIO) -> zipfile.ZipFile:
     return archive
 
 
+def opened(path: str) -> BinaryIO:
+    """Opens a file for reading; the message of an OSError about a missing file or a folder names the file in words."""
+    try:
+        return Path(path).open("rb")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"cannot read {path!r}: no such file") from None
+    except IsADirectoryError:
+        raise IsADirectoryError(f"cannot read {path!r}: it is a folder") from None
+
+
 @contextlib.contextmanager
 def _opened(source: Location) -> Iterator[BinaryIO]:
     """Opens a path, or reads a file object to its end.
@@ -111,5 +121,5 @@ def _opened(source: Location) -> Iterator[BinaryIO]:
             content = source.read()
         yield io.BytesIO(content)
     else:
-        with Path(name_of(source)).open("rb") as file:
+        with opened(name_of(source)) as file:
             yield file if file.seekable() else io.BytesIO(file.read())

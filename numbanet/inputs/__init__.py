@@ -3,6 +3,7 @@
 from numbanet.inputs.architecture import DTYPES as DTYPES
 from numbanet.inputs.architecture import make_topology as make_topology
 from numbanet.inputs.arrays import finite as finite
+from numbanet.inputs.arrays import first_wrong_parameter as first_wrong_parameter
 from numbanet.inputs.arrays import on_host as on_host
 from numbanet.inputs.arrays import output as output
 from numbanet.inputs.arrays import parameters as parameters

@@ -70,6 +70,9 @@ def _named(
     `known` contains the built-in activations or losses by name; some of them are `Activation` or `Loss` objects, too. An object
     is added to `formulas` under its name. Raises ValueError if another formula already has this name.
     """
+    if not isinstance(value, str | Formula):
+        others = f", or an object of the class {kind.__name__}"
+        raise TypeError(f"{argument} must be one of {', '.join(known)}{others}, not {checks.shown(value)}")
     if not isinstance(value, Formula):
         name = checks.choice(argument, value, known)
         if not isinstance(known[name], Formula):
@@ -150,7 +153,9 @@ def _activations(activations: Any, layers: int, loss: str, formulas: dict[str, A
     try:
         activations = list(activations)
     except TypeError:
-        raise TypeError(f"activations must be a name or a list of names, not {activations!r}") from None
+        raise TypeError(
+            f"activations must be a name, an Activation, or a list of them, one per layer, not {checks.shown(activations)}"
+        ) from None
     if len(activations) != layers:
         raise ValueError(f"{layers} layers need {layers} activations, but {len(activations)} are given: {activations!r}")
     named = enumerate(activations, start=1)
@@ -160,7 +165,7 @@ def _activations(activations: Any, layers: int, loss: str, formulas: dict[str, A
 def _dropout(dropout: Any, hidden: int) -> tuple[float, ...]:
     """Returns a tuple with the dropout rate of each hidden layer, or an empty tuple if all rates are 0."""
     if isinstance(dropout, numbers.Real | str):
-        dropout = [dropout] * hidden
+        dropout = [checks.fraction("dropout", dropout)] * hidden  # refused even if there is no hidden layer
     try:
         dropout = list(dropout)
     except TypeError:

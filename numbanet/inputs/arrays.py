@@ -223,11 +223,13 @@ def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") ->
     remedy = _NUMBER_LABELS if topology.loss in ("bce", "cce") else objects.ENCODE
     array = _gpu_array(name, y, device) if on_gpu(y) else real_array(name, y, remedy)
     n_out = topology.sizes[-1]
+    if topology.loss == "cce" and array.ndim == 2 and array.shape[1] == 1:  # cce has at least 2 outputs: these are labels
+        array = array.reshape(array.shape[0])
     labels = topology.loss == "cce" and array.ndim == 1
     if array.ndim == 1 and n_out == 1 and not labels:
         array = array.reshape(array.shape[0], 1)
     if not labels and (array.ndim != 2 or array.shape[1] != n_out):
-        flat = " or, as integer labels, (n,)" if topology.loss == "cce" else " or (n,)" if n_out == 1 else ""
+        flat = " or, as integer labels, (n,) or (n, 1)" if topology.loss == "cce" else " or (n,)" if n_out == 1 else ""
         labels_need = "; for class labels, create the network with the loss cce" if array.shape == (n,) else ""
         raise ValueError(
             f"{name} has shape {array.shape}, but the network has {count(n_out, 'output')}: pass shape (n, {n_out}){flat}"
@@ -250,7 +252,14 @@ def _one_hot(name: str, labels: Any, topology: Topology) -> Any:
     module, classes = module_of(labels), topology.sizes[-1]
     if labels.dtype.kind == "f":
         finite(name, labels, labels.dtype, labels)  # pandas stores integers with missing values as floats with NaN
-        raise TypeError(f"labels must be integers, but {name} has dtype {labels.dtype}: convert it with {name}.astype(int)")
+        values = on_host(labels)
+        fractions = np.flatnonzero(values % 1)
+        if fractions.size:
+            wrong = f"{objects.cell(name, (int(fractions[0]),))} is {values[fractions[0]]}"
+            remedy = f"pass labels from 0 to {classes - 1}, or probabilities of shape (n, {classes})"
+        else:
+            wrong, remedy = f"{name} has dtype {labels.dtype}", f"convert it with {name}.astype(int)"
+        raise TypeError(f"labels must be integers, but {wrong}: {remedy}")
     s = module.first_unknown_label(labels, classes)
     if s is not None:
         raise ValueError(
@@ -316,6 +325,17 @@ def output(out: Any, n: int, topology: Topology, device: str) -> Any:
     if not ready:
         raise ValueError("out must be writable, aligned and contiguous in C order")
     return array
+
+
+def first_wrong_parameter(flat: np.ndarray, topology: Topology) -> str | None:
+    """Returns text such as "w[0, 3] of layer 1 is nan" about the first parameter that is inf or nan; None if all are finite."""
+    if host_arrays.first_not_finite(flat) is None:
+        return None
+    for l, pair in enumerate(topology.views(flat), start=1):
+        for symbol, array in zip("wb", pair, strict=True):
+            if (place := host_arrays.first_not_finite(array)) is not None:
+                return f"{objects.cell(f'{symbol} of layer {l}', place)} is {array[place]}"
+    return None
 
 
 def parameters(pairs: Any, topology: Topology) -> np.ndarray:

@@ -39,7 +39,7 @@ def names_of(value: Any) -> tuple[str, ...] | None:
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
-def refuse_other_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
+def refuse_other_columns(name: str, value: Any, known: tuple[str, ...] | None, attribute: str = "columns") -> None:
     """Raises ValueError if the value is a DataFrame whose column names are not the names `known` in the same order.
 
     Parameters
@@ -51,22 +51,25 @@ def refuse_other_columns(name: str, value: Any, known: tuple[str, ...] | None) -
     known : tuple of str, optional
         The column names of the DataFrame on which the network was trained, or None if the network has not been trained on a
         DataFrame.
+    attribute : str
+        The attribute of `Network` that contains the names.
     """
     names = None if known is None else names_of(value)
     if known is None or names is None or names == known:
         return
+    symbol = name.partition(" ")[0]
     if sorted(names) == sorted(known):
         raise ValueError(
             f"{name} has the columns {checks.listed(names)}, but the network was trained on the same columns in another order, "
-            f"{checks.listed(known)}: select the columns in this order, in pandas and polars by x[net.columns]"
+            f"{checks.listed(known)}: select the columns in this order, in pandas and polars by {symbol}[net.{attribute}]"
         )
     lacking, others = ([each for each in one if each not in two] for one, two in ((known, names), (names, known)))
     hints = "".join(f"; for {each!r}{hint}" for each in lacking[:20] if (hint := checks.suggestion(each, others)))
     parts = [f"lacks {checks.listed(lacking)}"] * bool(lacking) + [f"also has {checks.listed(others)}"] * bool(others)
     raise ValueError(
         f"{name} has other columns than the DataFrame on which the network was trained: {name} "
-        f"{' and '.join(parts) or 'repeats a column'}{hints}; pass a DataFrame with the columns net.columns in the same order "
-        "or, if only the names differ, an array without names (in pandas and polars, x.to_numpy())"
+        f"{' and '.join(parts) or 'repeats a column'}{hints}; pass a DataFrame with the columns net.{attribute} in the same "
+        f"order or, if only the names differ, an array without names (in pandas and polars, {symbol}.to_numpy())"
     )
 
 

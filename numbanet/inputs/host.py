@@ -22,7 +22,9 @@ def read_only(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
     """Returns the index of the first value that is inf or nan, or None if all values are finite."""
-    width = array[0].size if array.shape[0] else 1
+    if not array.size:
+        return None
+    width = array[0].size
     rows = max(1, _CHUNK // width)
     for first in range(0, array.shape[0], rows):
         part = array[first : first + rows]

@@ -12,6 +12,7 @@ from numbanet.files.tensors import safetensors_package
 from numbanet.persist import npz_file, onnx_file, safetensors_file
 from numbanet.persist.description import Description as Description
 from numbanet.persist.description import Formulas
+from numbanet.training.model import RESTORE
 
 # The ends of error messages about files of other programs, by suffix.
 HINTS: dict[str, str] = {
@@ -51,6 +52,7 @@ def container(target: Location) -> ModuleType:
 def save(target: Location, description: Description, vectors: dict[str, NDArray[Any]]) -> None:
     """Writes a network's description, parameters and optimizer moments to a file object or path; replaces an existing file."""
     write = container(target).write
+    _refuse_not_finite("save", vectors["parameters"], description)
     # The format safetensors has no byte order, and the package safetensors writes wrong values for arrays that are not
     # contiguous.
     vectors = {name: np.ascontiguousarray(vectors[name], description.topology.dtype) for name in description.vectors}
@@ -63,9 +65,15 @@ def export(target: Location, description: Description, parameters: NDArray[Any])
     if suffix_of(target) != ".onnx" and not is_file_object(target, "write"):
         others = " and ".join(ENDINGS)
         raise ValueError(f"cannot export {name_of(target)!r}: the name must end in .onnx; save writes {others} files")
+    _refuse_not_finite("export", parameters, description)
     content = onnx_file.serialized(description, parameters)
     with replacing(target) as file:
         file.write(content)
+
+
+def _refuse_not_finite(call: str, parameters: NDArray[Any], description: Description) -> None:
+    if wrong := inputs.first_wrong_parameter(parameters, description.topology):
+        raise FloatingPointError(f"cannot {call} a network whose parameters are not all finite: {wrong}; {RESTORE}")
 
 
 def load(source: Location, own: Formulas = ()) -> tuple[Description, dict[str, NDArray[Any]]]:
@@ -76,7 +84,8 @@ def load(source: Location, own: Formulas = ()) -> tuple[Description, dict[str, N
     Raises
     ------
     ValueError
-        The file is damaged or not a numbanet model, or the network uses a formula that `own` does not contain.
+        The file is damaged or not a numbanet model, a parameter is infinite or NaN, or the network uses a formula that `own`
+        does not contain.
     OSError
         The file cannot be opened.
     """
@@ -90,5 +99,7 @@ def load(source: Location, own: Formulas = ()) -> tuple[Description, dict[str, N
             description, vectors = npz_file.read(file, own)
         else:
             raise ValueError("the file is neither an NPZ file nor a safetensors file")
-        dtype = description.topology.dtype
-        return description, {name: inputs.finite(name, vector, dtype) for name, vector in vectors.items()}
+    for name in {"parameters", "best"} & vectors.keys():  # moments may be infinite: adam then makes no further update
+        if wrong := inputs.first_wrong_parameter(vectors[name], description.topology):
+            raise ValueError(f"{name_of(source)} contains a network whose parameters are not all finite: {wrong}")
+    return description, vectors

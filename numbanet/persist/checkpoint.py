@@ -142,9 +142,12 @@ class CheckpointFile:
             # A network without a seed may resume the training run of a network with any seed.
             if known[name] != value and not (name == "seed" and value is None):
                 self._refuse(name, "" if name in ARRAYS else f" ({_shown(known[name])}, not {_shown(value)})")
-        if model.columns and description.columns and model.columns != description.columns:
-            difference = f" ({checks.listed(description.columns)}, not {checks.listed(model.columns)})"
-            self._refuse("columns", difference)
+        for name, before, now in (
+            ("columns", description.columns, model.columns),
+            ("target columns", description.target_columns, model.target_columns),
+        ):
+            if before and now and before != now:
+                self._refuse(name, f" ({checks.listed(before)}, not {checks.listed(now)})")
         if model.table and description.table and model.table.to_dict() != description.table.to_dict():
             self._refuse("table")
         self._check_epochs(settings, description.training["history"], len(description.training["epoch"]))
@@ -164,7 +167,7 @@ class CheckpointFile:
                 self._refuse("schedule", f", whose learning rate in epoch {epoch} is {used:g}, not {checks.shown(rate)}")
 
     def _refuse(self, name: str, difference: str = "") -> NoReturn:
-        another = "other" if name in ("metrics", "columns") else "another"
+        another = "other" if name in ("metrics", "columns", "target columns") else "another"
         raise ValueError(
             f"{self.path} is the checkpoint of a training run with {another} {name}{difference}: to resume this run, pass "
             f"the same {name}; to begin a new run, use another path"

@@ -22,7 +22,7 @@ Formulas = Iterable[Activation | Loss]  # the formulas that users wrote
 
 _TOPOLOGY = ("sizes", "activations", "loss", "dtype", "epsilon")
 _ENTRIES = {"format", "version", *_TOPOLOGY, "generator"}
-_OPTIONAL = {"dropout", "formulas", "optimizer", "step", "training", "table", "columns"}
+_OPTIONAL = {"dropout", "formulas", "optimizer", "step", "training", "table", "columns", "target_columns"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class Description:
     table : Encoding, optional
         Encoding of the table on which the network was trained.
     columns : tuple of str, optional
-        Column names of the DataFrame on which the network was trained, in the order of the inputs.
+        Column names of the DataFrame x on which the network was trained, in the order of the inputs.
+    target_columns : tuple of str, optional
+        Column names of the DataFrame y on which the network was trained, in the order of the outputs.
     """
 
     topology: Topology
@@ -60,6 +62,7 @@ class Description:
     training: dict[str, Any] | None = None
     table: Encoding | None = None
     columns: tuple[str, ...] | None = None
+    target_columns: tuple[str, ...] | None = None
 
     @property
     def vectors(self) -> tuple[str, ...]:
@@ -89,8 +92,9 @@ class Description:
             optional["training"] = state | counted
         if self.table:
             optional["table"] = self.table.to_dict()
-        if self.columns:
-            optional["columns"] = list(self.columns)
+        for name in ("columns", "target_columns"):
+            if names := getattr(self, name):
+                optional[name] = list(names)
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -139,15 +143,19 @@ class Description:
         if table:
             table.check(topology)
         step = checks.integer("step", entries.get("step", 0), 0)
-        columns = None if "columns" not in entries else _checked_columns(entries["columns"], topology.sizes[0])
-        return cls(topology, entries["generator"], optimizer, step, training, table, columns)
+        columns = _columns(entries, "columns", topology.sizes[0])
+        targets = _columns(entries, "target_columns", topology.sizes[-1])
+        return cls(topology, entries["generator"], optimizer, step, training, table, columns, targets)
 
 
-def _checked_columns(columns: Any, n_in: int) -> tuple[str, ...]:
-    """Returns the column names as a tuple; raises ValueError unless there is one string for each input."""
-    if not isinstance(columns, list) or len(columns) != n_in or not all(isinstance(name, str) for name in columns):
-        raise ValueError(f"the column names are not a list of {n_in} strings, one for each input")
-    return tuple(columns)
+def _columns(entries: Mapping[str, Any], name: str, width: int) -> tuple[str, ...] | None:
+    """Returns an entry of column names as a tuple, or None if there is no such entry; raises ValueError if it is invalid."""
+    names = entries.get(name)
+    if name in entries and not (isinstance(names, list) and len(names) == width and all(isinstance(n, str) for n in names)):
+        raise ValueError(
+            f"the {name.replace('_', ' ').removesuffix('s')} names are not a list of {checks.count(width, 'string')}"
+        )
+    return None if names is None else tuple(names)
 
 
 def _checked_training(training: Any, history: NDArray[Any] | None) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from numbanet.training.model import Model, Snapshot
 def description_of(model: Model, training: dict[str, Any] | None = None) -> Description:
     """Returns the description of a model; for a checkpoint, the description includes the training state `training`."""
     state = model.generator.bit_generator.state
-    return Description(model.topology, dict(state), model.optimizer, model.step, training, model.table, model.columns)
+    names = model.columns, model.target_columns
+    return Description(model.topology, dict(state), model.optimizer, model.step, training, model.table, *names)
 
 
 def vectors_of(snapshot: Snapshot) -> dict[str, np.ndarray]:
@@ -27,4 +28,5 @@ def restore(model: Model, description: Description, vectors: dict[str, np.ndarra
         model.engine.write_moments([vectors[name] for name in description.vectors if name.startswith("moment")])
     model.step, model.table = description.step, description.table
     model.columns = description.columns or model.columns
+    model.target_columns = description.target_columns or model.target_columns
     model.generator.bit_generator.state = description.generator

@@ -108,6 +108,7 @@ def decision_boundary(
         _legend(ax, [handles[c] for c in shown], [[*named, "samples"][c] for c in shown])
         if classes > len(style.theme(ax).colours):  # regions of several classes have the same colour
             _name_regions(ax, (x_1, x_2), winner, named)
+    style.make_room(ax)
     return ax
 
 

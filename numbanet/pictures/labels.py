@@ -37,7 +37,7 @@ def class_numbers(y: ArrayLike) -> NDArray[np.integer]:
 def checked_numbers(name: str, value: ArrayLike) -> NDArray[np.integer]:
     """Converts labels or outputs to class indices; raises ValueError or TypeError if they are not valid classes."""
     y = inputs.real_array(name, value)
-    if y.ndim not in (1, 2) or y.size == 0:
+    if y.ndim not in (1, 2):
         raise ValueError(f"{name} must have shape (n,) or (n, classes), not {y.shape}")
     if y.ndim == 1 and y.dtype.kind == "f":
         raise TypeError(f"labels must be integers, but {name} contains {y.dtype}")
@@ -47,6 +47,12 @@ def checked_numbers(name: str, value: ArrayLike) -> NDArray[np.integer]:
     if labels.min() < 0:
         raise ValueError(f"{name} contains {labels.min()}: labels must be 0 or more")
     return labels
+
+
+def refuse_empty(name: str, array: NDArray[Any], noun: str = "sample") -> None:
+    """Raises ValueError if an array contains no value, so that there is nothing to draw."""
+    if not array.size:
+        raise ValueError(f"{name} is empty, with shape {array.shape}: pass at least one {noun}")
 
 
 def classified(
@@ -62,6 +68,8 @@ def classified(
         y or y_hat does not contain valid classes; or only one of y and y_hat contains strings, and `names` is None.
     """
     given = {"y": y, "y_hat": y_hat}
+    for name, value in given.items():
+        refuse_empty(name, np.asarray(value))
     texts = {name: value for name, value in given.items() if are_texts(value)}
     classes = None if names is None else list(map(str, names))
     if texts and classes is None:

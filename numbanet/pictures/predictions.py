@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from numbanet import checks, inputs
 from numbanet.pages import shortened
 from numbanet.pictures import style
+from numbanet.pictures.labels import refuse_empty
 from numbanet.pictures.space import cut, label, rows_that_fit, width_of, wrapped
 
 NAME_SHARE = 0.4  # the largest part of the width that the names of columns take
@@ -96,8 +97,10 @@ def _pair(y: ArrayLike, y_hat: ArrayLike) -> tuple[NDArray[np.floating], NDArray
     """Returns targets and predictions as arrays (n,) of float64."""
     given = (("y", y), ("y_hat", y_hat))
     truth, answer = (inputs.finite(name, inputs.real_array(name, value), np.dtype(float)).reshape(-1) for name, value in given)
-    if truth.size != answer.size or not truth.size:
-        raise ValueError(f"y and y_hat must have the same number of values, at least one, not {truth.size} and {answer.size}")
+    for name, array in (("y", truth), ("y_hat", answer)):
+        refuse_empty(name, array)
+    if truth.size != answer.size:
+        raise ValueError(f"y and y_hat must have the same number of values, not {truth.size} and {answer.size}")
     return truth, answer
 
 
@@ -129,7 +132,8 @@ def sample_images(x: ArrayLike, shape: tuple[int, int], titles: Sequence[str], *
     """
     height, width = image_shape(shape)
     values = inputs.finite("x", inputs.real_array("x", x), np.dtype(float))
-    if values.ndim != 2 or values.shape[1] != height * width or len(values) != len(titles) or not len(values):
+    refuse_empty("x", values)
+    if values.ndim != 2 or values.shape[1] != height * width or len(values) != len(titles):
         raise ValueError(f"x must have shape ({len(titles)}, {height * width}) for {len(titles)} images, not {values.shape}")
     columns = min(5, len(values))
     rows = -(-len(values) // columns)
@@ -185,7 +189,8 @@ def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score",
         drops does not contain finite numbers, or has another number of rows than names.
     """
     values = inputs.finite("drops", inputs.real_array("drops", drops), np.dtype(float))
-    if values.ndim != 2 or len(values) != len(names) or not values.size:
+    refuse_empty("drops", values, "column and one permutation")
+    if values.ndim != 2 or len(values) != len(names):
         raise ValueError(
             f"drops must have shape ({len(names)}, repeats), because there are {len(names)} names, not {values.shape}"
         )

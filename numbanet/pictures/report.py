@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from numbanet import checks
 from numbanet.evaluation import figures, line, permutation_importance, predictions, unit_of
 from numbanet.files import Location
 from numbanet.network import Network
@@ -81,7 +82,7 @@ def report(
     ------
     ValueError, TypeError
         The name of the file has an ending other than .html or .htm, y is missing although the network has no encoding of a
-        table, or x or y does not fit the network.
+        table, x or y does not fit the network, or `total` is less than the number of samples in x.
     OSError
         The file cannot be written.
     """
@@ -101,9 +102,12 @@ def report(
             raise ValueError("y is missing: pass the targets, or a network whose attribute table contains an encoding")
         table = as_table(x)
         shape = shape or _shape_of_images(table, network)
-        total = total or (table.whole or table).rows
+        total = (table.whole or table).rows if total is None else total
         x, y = encoding.x(table, network.dtype, ignore=table.columns, unknown="ignore"), encoding.y(table)
+    network._model.refuse_other_columns(x, y)
     x, y = np.asarray(x), np.asarray(y)
+    if total is not None and checks.integer("total", total, 0) < len(x):
+        raise ValueError(f"total is {total}, but x alone has {checks.count(len(x), 'sample')}: pass the number of all samples")
     values, unit = figures(network, x, y, metrics), unit_of(encoding)
     found = predictions(network, x, y)
     importances = permutation_importance(network, x, y)

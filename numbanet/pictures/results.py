@@ -25,7 +25,7 @@ from numbanet.pictures.space import cut, label, wrapped
 from numbanet.training.history import History
 
 TITLE_POINTS = 10
-CLASS_LABELS = ("predicted class", "true class (each row: 100 %)")
+CLASS_LABELS = ("predicted class", "true class (each row: 100\N{NO-BREAK SPACE}%)")
 NAME_SHARE = 0.45  # the largest part of the width, and of the height, that the names of classes take
 LEAST_SIDE = 70.0  # the smallest side of a confusion matrix with the label of its axis, in points
 LEAST_POINTS = 5.0  # the size of the smallest letters in a cell of a confusion matrix

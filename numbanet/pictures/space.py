@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
@@ -46,24 +47,26 @@ def _fitting(line: str, points: float, width: float) -> str:
 
 
 def label(ax: Axes, x_label: str, y_label: str) -> None:
-    """Writes the labels of the axes, in lines that end before the borders of the figure.
+    """Writes the labels of the axes, in lines that end before the borders of the figure or, beside other Axes, of the Axes.
 
     Set the ticks before the call, because the position of the Axes depends on the ticks.
     """
     for _ in range(2):  # the lines of the labels move the Axes
         style.lay_out(ax)
         box, page = ax.get_window_extent(), ax.figure.bbox
-        for axis, text, low, high, whole, most in (
-            (ax.xaxis, x_label, box.x0 - page.x0, box.x1 - page.x0, page.width, style.room(ax)[0]),
-            (ax.yaxis, y_label, box.y0 - page.y0, box.y1 - page.y0, page.height, style.room(ax)[1]),
+        shared = np.array(style.room(ax)) < 0.99 * np.array(page.size) / ax.figure.dpi * 72  # with other Axes in the figure
+        for axis, text, low, high, whole, others in (
+            (ax.xaxis, x_label, box.x0 - page.x0, box.x1 - page.x0, page.width, shared[0]),
+            (ax.yaxis, y_label, box.y0 - page.y0, box.y1 - page.y0, page.height, shared[1]),
         ):
             middle = (low + high) / 2
-            width = min(2 * min(middle, whole - middle) / ax.figure.dpi * 72, most)
+            width = (high - low if others else 2 * min(middle, whole - middle)) / ax.figure.dpi * 72
             points = float(axis.label.get_fontsize())
             axis.set_label_text(wrapped(text, points, SHARE * width), parse_math=False)
     ax.xaxis.get_tightbbox()  # determines the factor of the numbers
     if ax.xaxis.get_offset_text().get_text():  # the factor of the numbers is at the right, above the label
         ax.xaxis.labelpad += float(ax.xaxis.get_offset_text().get_fontsize())
+    style.make_room(ax)
 
 
 def rows_that_fit(ax: Axes, points: float) -> int:

@@ -1,15 +1,19 @@
 """The common style of all pictures: colours that colour-blind readers can distinguish, plain axes, labels at curve ends."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import patheffects, pyplot
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgba
+from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
+
+from numbanet import checks
 
 # The colours of Okabe and Ito (Color Universal Design, 2008) except yellow and black.
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
@@ -17,6 +21,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LABEL_POINTS = 9
 SMALL_POINTS = 7  # instead of LABEL_POINTS in a small picture
 SMALL = (200.0, 100.0)  # the width and height of a small picture, in points
+MARGIN = 3.0  # the least distance of a label from the border of a figure without a layout, in pixels
 
 
 class Theme(NamedTuple):
@@ -107,8 +112,36 @@ def points_of(ax: Axes) -> int:
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = (5.6, 3.6)) -> Axes:
-    """Returns `ax`; if `ax` is None, returns the Axes of a new figure whose width and height in inches are `size`."""
-    return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+    """Returns `ax`; if `ax` is None, returns the Axes of a new figure whose width and height in inches are `size`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `ax` is not a matplotlib Axes, has been removed from its figure, or has polar or other coordinates that are not x and y.
+    """
+    if ax is None:
+        return pyplot.subplots(figsize=size, layout="constrained")[1]
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be the matplotlib Axes to draw on, not {_described(ax)}")
+    if ax.figure is None:
+        raise ValueError("ax has been removed from its figure: pass the Axes of a figure, or leave out ax")
+    if ax.name != "rectilinear":
+        raise ValueError(
+            f"ax has the projection {ax.name!r}, but numbanet draws on Axes with the coordinates x and y: pass Axes without a "
+            "projection, such as figure.add_subplot()"
+        )
+    return ax
+
+
+def _described(value: Any) -> str:
+    """Returns words for a value that is not an Axes, with advice for figures and arrays of Axes."""
+    if isinstance(value, FigureBase):
+        return f"a {type(value).__name__}: pass one of its Axes, such as figure.add_subplot()"
+    if isinstance(value, np.ndarray) and value.size and isinstance(value.flat[0], Axes):
+        return f"an array of {value.size} Axes: pass one of them, such as ax[{', '.join('0' * value.ndim)}]"
+    if isinstance(value, list | tuple) and any(isinstance(each, Axes) for each in value):
+        return f"a {type(value).__name__}: pass one of the Axes in it"
+    return checks.shown(value)
 
 
 def lay_out(ax: Axes) -> None:
@@ -119,7 +152,26 @@ def lay_out(ax: Axes) -> None:
     figure = ax.figure.figure  # the whole figure, if ax.figure is a part of it (SubFigure)
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
+    make_room(ax)
     ax.apply_aspect()
+
+
+def make_room(ax: Axes) -> None:
+    """Makes the Axes smaller, as a colour bar does, if a figure without a layout engine would cut off a label at its border."""
+    if ax.figure.get_layout_engine() is not None:
+        return
+    page, inwards = ax.figure.bbox.get_points(), np.array([[1], [-1]])  # the lower left and the upper right corner, in pixels
+    for _ in range(2):  # Axes with equal scales become smaller in both directions, and move
+        ax.apply_aspect()
+        labels = ax.get_tightbbox()
+        if labels is None or ((beyond := (page - labels.get_points()) * inwards) <= 1).all():
+            return
+        corners = ax.get_position(original=True).transformed(ax.figure.transSubfigure).get_points()  # type: ignore[union-attr]
+        moved = corners + np.maximum(beyond + MARGIN, 0) * inwards
+        if (np.diff(moved, axis=0) < np.diff(corners, axis=0) / 3).any():
+            return
+        ax.set_position(Bbox(moved).transformed(ax.figure.transSubfigure.inverted()))
+        ax.set_in_layout(True)  # a later layout may place the Axes
 
 
 def shrink(ax: Axes, size: tuple[float, float]) -> float:
@@ -178,6 +230,7 @@ def label_ends(ax: Axes, curves: Sequence[tuple[Line2D, str]], points: float) ->
     lines = max((name.count("\n") + 1 for _, name in curves), default=1)
     for (line, name, place), shift in zip(named, _apart(heights, 1.25 * points * lines) - heights, strict=True):
         ax.annotate(name, place, (7, shift), textcoords="offset points", va="center", size=points, color=line.get_color())
+    make_room(ax)
 
 
 def _apart(heights: NDArray[np.float64], least: float) -> NDArray[np.float64]:

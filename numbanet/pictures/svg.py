@@ -12,6 +12,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
+from numbanet import checks
 from numbanet.pictures import style
 
 # The CSS variable for each colour. Without a value of the variable, a page shows the colour itself.
@@ -48,12 +49,22 @@ def svg(draw: Callable[[], Axes], name: str, title: str) -> str:
         A word that begins all identifiers in the element. The word must differ between the pictures of a page.
     title : str
         A description of the picture for readers who do not see it.
+
+    Raises
+    ------
+    TypeError
+        draw is not a function without arguments, or does not return an Axes.
     """
+    if not callable(draw):
+        raise TypeError(f"draw must be a function that draws a picture and returns its Axes, not {checks.shown(draw)}")
     file = io.StringIO()
     settings = {"svg.fonttype": "none", "svg.hashsalt": name}
     with pyplot.style.context(["default", settings]), pyplot.ioff(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ ")  # letters that only matplotlib's font lacks, not the browser's fonts
-        figure: Any = draw().figure
+        drawn = draw()
+        if not isinstance(drawn, Axes):
+            raise TypeError(f"draw must return the Axes of the picture, not {checks.shown(drawn)}")
+        figure: Any = drawn.figure
         has_pixels = any(image.get_cmap().name not in ADAPTING for ax in figure.axes for image in ax.images)
         look = {"transparent": not has_pixels, "bbox_inches": "tight", "pad_inches": 0.05, "metadata": {"Date": None}}
         try:

@@ -181,7 +181,8 @@ class Table:
         return f"Table({self.source!r}, {shape}: {listed(self.columns, SHOWN)})"
 
     def column(self, name: str) -> Strings | Numbers:
-        """Returns the column of this name; raises ValueError if the table has no column of this name."""
+        """Returns the column of this name; raises ValueError if there is none, and TypeError if the name is not a string."""
+        name = column_name("name", name)
         if name not in self.columns:
             hint = ""
             if len(self.columns) == 1 and self.lines is not None:
@@ -235,9 +236,30 @@ class Table:
         return ValueError(f"{self.source}, column {name!r}, row {row + 1}{line}: {message}")
 
 
-def names_in(names: Iterable[str]) -> tuple[str, ...]:
-    """Returns names of columns as a tuple; a single string is one name, not a list of letters."""
-    return (names,) if isinstance(names, str) else tuple(names)
+def column_name(argument: str, value: Any) -> str:
+    """Returns the name of a column as a str; raises TypeError if the value is not a string.
+
+    If the value is a list of one name, or a column such as a pandas Series, the error message suggests the name.
+    """
+    if isinstance(value, str):
+        return str(value)
+    plain = isinstance(value, str | bytes | int | float | list | tuple | None)
+    given = checks.shown(value) if plain else f"an object of type {type(value).__name__}"
+    name = value[0] if isinstance(value, list | tuple) and len(value) == 1 else getattr(value, "name", None)
+    hint = f": pass {str(name)!r}" if isinstance(name, str) else ""
+    raise TypeError(f"{argument} must be the name of a column, which is a string, not {given}{hint}")
+
+
+def names_in(argument: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Returns names of columns as a tuple; a single string is one name, not a list of letters.
+
+    Raises TypeError, with the name of the argument, if `names` is not a list of strings.
+    """
+    try:
+        values = (names,) if isinstance(names, str) else tuple(names)
+    except TypeError:
+        raise TypeError(f"{argument} must be a list of names of columns, not {checks.shown(names)}") from None
+    return tuple(column_name(f"each item of {argument}", value) for value in values)
 
 
 def _has_strings(column: Strings) -> bool:

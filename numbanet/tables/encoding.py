@@ -105,7 +105,7 @@ class Encoding:
         """
         checks.choice("unknown", unknown, UNKNOWN)
         table = as_table(table)
-        self._check_columns(table, names_in(ignore))
+        self._check_columns(table, names_in("ignore", ignore))
         missing = ((each.name, each.missing(table)) for each in self.features if each.fill is None)
         advice = (
             ", and the model has no replacement for it; train with impute='median' (--impute median), or leave out rows with "

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from numbanet import checks
 from numbanet._compile import collection_paused
 from numbanet.checks import listed
-from numbanet.tables.columns import Table, names_in
+from numbanet.tables.columns import Table, column_name, names_in
 from numbanet.tables.encoding import Encoding, refuse_empty, refuse_missing
 from numbanet.tables.features import Boolean, Categorical, Numeric, numbers
 from numbanet.tables.frames import Frame, as_table
@@ -74,13 +74,19 @@ def learn(
     Raises
     ------
     ValueError
-        A column does not exist, or a value is missing or invalid; the message names the column and the row.
+        A column does not exist, `ignore` contains the target, or a value is missing or invalid; the message names the column
+        and the row.
+    TypeError
+        A name of a column is not a string.
     """
-    table, categorical, ignore = as_table(table), names_in(categorical), names_in(ignore)
+    table, target = as_table(table), column_name("target", target)
+    categorical, ignore = names_in("categorical", categorical), names_in("ignore", ignore)
     if impute is not None:
         checks.choice("impute", impute, IMPUTE)
     for name in (target, *categorical, *ignore):
         table.column(name)
+    if target in ignore:
+        raise ValueError(f"ignore contains the target, {target!r}: name another target, or leave it out of ignore (--ignore)")
     rows = np.arange(table.rows) if rows is None else rows
     left_out, categories = {target, *ignore}, set(categorical)
     names = [name for name in table.columns if name not in left_out]

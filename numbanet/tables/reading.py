@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from numbanet import checks
 from numbanet.datasets.idx import DIMENSION_LIMIT, DTYPES, GZIP_MAGIC
-from numbanet.files import refuse_model
+from numbanet.files import opened, refuse_model
 from numbanet.tables.arrays import read_images, read_npz
-from numbanet.tables.columns import Table
+from numbanet.tables.columns import Table, column_name
 from numbanet.tables.parquet import read_parquet
 from numbanet.tables.spelling import Spelling
 from numbanet.tables.text_files import Form, read_text
@@ -104,6 +105,7 @@ def read(
         The file is a Parquet file, and pyarrow is not installed; the message says what to install.
     """
     spelling = Spelling(decimal, thousands, missing)  # type: ignore[arg-type]
+    header = None if header is None else checks.flag("header", header)
     with _opened(path) as (file, source, name):
         kind = _format(file.read(SNIFFED_BYTES), name)
         file.seek(0)
@@ -116,7 +118,7 @@ def read(
         if kind == "parquet":
             return read_parquet(file, source, spelling)
         if kind == "arrays":
-            return read_npz(file, source, target or "y")
+            return read_npz(file, source, column_name("target", target or "y"))
     if kind == "idx" and isinstance(path, str | os.PathLike):
         return read_images(path, target)
     if kind == "workbook":
@@ -135,7 +137,7 @@ def _opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO,
     """
     if isinstance(path, str | os.PathLike):
         source = os.fspath(path)
-        with Path(path).open("rb") as file:
+        with opened(source) as file:
             yield (file, source, source) if file.seekable() else (io.BytesIO(file.read()), source, "")
     else:
         named = getattr(path, "name", None)

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from numbanet import checks
+
 # Strings that mean a missing value in files written by pandas, R, SQL and spreadsheets.
 MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "#N/A", "NULL", "null", "None"})
 # The strings in MISSING that can also be ordinary values of a column, such as NA, the country code of Namibia.
@@ -61,6 +63,8 @@ class Spelling:
             raise ValueError(f"decimal and thousands must be different characters, not both {self.decimal!r}{hint}")
         if isinstance(self.missing, str):
             raise TypeError(f"missing must be a list of strings, such as [{self.missing!r}], not the string {self.missing!r}")
+        if self.missing is not None and not isinstance(self.missing, Iterable):
+            raise TypeError(f"missing must be a list of strings, not {checks.shown(self.missing)}")
         if self.missing is not None:
             object.__setattr__(self, "missing", frozenset(map(str, self.missing)) | {""})
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbanet import checks
-from numbanet.tables.columns import Table, names_in
+from numbanet.tables.columns import Table, column_name, names_in
 from numbanet.tables.encoding import refuse_empty, without
 from numbanet.tables.frames import Frame, as_table
 from numbanet.tables.learning import target_of
@@ -50,7 +50,7 @@ def split(
 def strata_of(table: Table | Frame, target: str, task: str | None = None) -> NDArray[np.number]:
     """Returns an array (n,) of the rows' classes, or of zeros for regression; raises ValueError if the target is invalid."""
     table = as_table(table)
-    encoded = target_of(table, target, task, np.arange(table.rows))
+    encoded = target_of(table, column_name("target", target), task, np.arange(table.rows))
     return encoded.encode(table) if isinstance(encoded, Classes) else np.zeros(table.rows)
 
 
@@ -96,7 +96,7 @@ def drop_missing(table: Table | Frame, target: str, *, ignore: Iterable[str] = (
     ValueError
         The table has no column of a given name, or no row is left.
     """
-    table, ignored = as_table(table), set(names_in(ignore))
+    table, target, ignored = as_table(table), column_name("target", target), set(names_in("ignore", ignore))
     for name in (target, *ignored):
         table.column(name)
     names = [target] if impute else [target, *(name for name in table.columns if name not in ignored)]

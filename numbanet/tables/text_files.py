@@ -53,8 +53,9 @@ class Form(NamedTuple):
 
 def read_text(file: BinaryIO, source: str, form: Form, spelling: Spelling, *, is_zipped: bool = False) -> Table:
     """Reads a table from a text file that is open in binary mode; see `numbanet.tables.read`."""
-    if form.separator is not None and (len(form.separator) != 1 or form.separator in '"\r\n'):
-        raise ValueError(f"separator must be a single character, not {form.separator!r}")
+    separator: Any = form.separator
+    if separator is not None and not (isinstance(separator, str) and len(separator) == 1 and separator not in '"\r\n'):
+        raise ValueError(f"separator must be a single character, not {checks.shown(separator)}")
     stream = gzip.GzipFile(fileobj=file) if is_zipped else file
     text = encoding = None
     try:

@@ -1,6 +1,6 @@
 """Callbacks: objects with methods (hooks) that `Network.fit` calls during training, and that may stop training."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -23,6 +23,12 @@ class Callback:
 
     network: Any = None
     stop_training: bool = False
+
+    if not TYPE_CHECKING:  # a type checker would accept every attribute of a class with this method
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = ": fit sets the attribute network, and stop_training is an attribute of the callback" * (name == "model")
+            raise AttributeError(f"the callback {type(self).__name__} has no attribute {name!r}{hint}")
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
         """Called before the first epoch, with an empty dict as `logs`."""

@@ -86,4 +86,10 @@ def early_stopping_of(value: SupportsIndex | EarlyStopping | None) -> EarlyStopp
         return value
     if value is EarlyStopping:
         raise TypeError("early_stopping is the class EarlyStopping: pass an object, such as EarlyStopping(5)")
-    return EarlyStopping(checks.integer("early_stopping", value))
+    try:
+        return EarlyStopping(checks.integer("early_stopping", value))
+    except TypeError:
+        raise TypeError(
+            "early_stopping must be the number of epochs without improvement after which training stops, or an EarlyStopping "
+            f"such as EarlyStopping(5), not {checks.shown(value)}"
+        ) from None

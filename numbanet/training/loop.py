@@ -16,7 +16,7 @@ from numbanet.training.callbacks import finish_epoch, overrides
 from numbanet.training.early_stopping import EarlyStopping
 from numbanet.training.history import History
 from numbanet.training.metrics import Metric, loss_and_accuracy, measure, own
-from numbanet.training.model import Model, Snapshot
+from numbanet.training.model import RESTORE, Model, Snapshot
 from numbanet.training.monitoring import measured_metrics
 from numbanet.training.optimizers import Optimizer
 from numbanet.training.processes import Batches, Partition, Pass, Processes
@@ -123,7 +123,7 @@ class Training:
         Raises
         ------
         FloatingPointError
-            The loss or a parameter became infinite or NaN; the model keeps the parameters of the previous epoch.
+            The loss or a parameter became infinite or NaN; the model keeps the parameters of the previous or the best epoch.
         ValueError
             The function that should yield batches yielded no batch, or the processes of distributed training have different
             arguments or states.
@@ -147,6 +147,8 @@ class Training:
                 self.stopped = self.consensus.settle(self, logs)
                 if self.callbacks_anywhere:  # a callback may have changed parameters
                     self.finite = self.model.snapshot()
+                if wrong := inputs.first_wrong_parameter(self.finite.parameters, self.model.topology):
+                    raise FloatingPointError(f"{wrong} already before the first update of fit: {RESTORE}")
                 while len(history.epoch) < settings.epochs and not self.is_over():
                     logs = self._epoch(len(history.epoch) + 1)
             except NoMoreBatchesError:
@@ -189,7 +191,7 @@ class Training:
         if not weight:
             self.model.restore(self.finite)
             raise ValueError(f"all weights are 0 in epoch {epoch}: x must yield at least one sample with a weight above 0")
-        self._keep_if_finite(epoch, eta, totals)
+        self._keep_if_finite(totals, f"the loss stopped being finite in epoch {epoch} with learning rate {eta:g}")
         logs = self._metrics(totals, weight)
         self.last_loss = logs["loss"]
         self.first_loss = logs["loss"] if self.first_loss is None else self.first_loss
@@ -201,7 +203,7 @@ class Training:
                 self.replaced |= finish_epoch(settings.callbacks, epoch, logs)
         self.stopped = self.consensus.settle(self, logs)
         if self.callbacks_anywhere:
-            self._keep_if_finite(epoch, eta, totals)
+            self._keep_if_finite(totals, f"a callback made a parameter infinite or NaN in epoch {epoch}")
         history.add(epoch, logs)
         self._keep_if_best()
         if self.record:
@@ -256,19 +258,18 @@ class Training:
     def _order(self, n: int) -> np.ndarray:
         return self.model.generator.permutation(n) if self.settings.shuffle else np.arange(n)
 
-    def _keep_if_finite(self, epoch: int, eta: float, totals: Totals) -> None:
+    def _keep_if_finite(self, totals: Totals, failure: str) -> None:
         """Replaces the snapshot `finite` by the network's state after an epoch.
 
         If the loss or a parameter is infinite or NaN, restores the network's state from the previous snapshot instead, and
-        raises FloatingPointError.
+        raises FloatingPointError with the message `failure`.
         """
         after = self.model.snapshot()
         if not (np.isfinite(totals.loss) and inputs.first_not_finite(after.parameters) is None):
             self.model.restore(self.finite)
-            raise FloatingPointError(
-                f"the loss stopped being finite in epoch {epoch} with learning rate {eta:g}; "
-                "the network keeps the parameters of the previous epoch. Try a smaller learning rate."
-            )
+            epoch, best = len(self.history.epoch), self.history.best_epoch
+            kept = f"of epoch {best}, the best" if best else "of the previous epoch" if epoch else "from before the training"
+            raise FloatingPointError(f"{failure}; the network keeps the parameters {kept}. Try a smaller learning rate.")
         self.finite = after
 
     def _keep_if_best(self) -> None:

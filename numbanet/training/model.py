@@ -6,13 +6,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numbanet import inputs
+from numbanet import checks, inputs
 from numbanet.engines import make_engine
 from numbanet.engines.interface import Engine
 from numbanet.engines.topology import Topology
 from numbanet.inputs import Data, usable_device
 from numbanet.training.optimizers import GradientDescent, Optimizer
 from numbanet.training.portable import packed, unpacked
+
+# The end of messages about a network whose parameters are infinite or NaN: advice on what to do.
+RESTORE = "call set_parameters or Network.load to go back to earlier parameters, and train with a smaller learning rate"
 
 
 class Snapshot(NamedTuple):
@@ -43,7 +46,9 @@ class Model:
     seed : int or None
         The seed that the user passed to `Network`; None if the user passed no seed, or if the network was loaded from a file.
     columns : tuple of str or None
-        If the network was trained on DataFrames, the names of their columns. Model files also store the column names.
+        If the network was trained on DataFrames x, the names of their columns. Model files also store the column names.
+    target_columns : tuple of str or None
+        As `columns`, for DataFrames y.
 
     Attributes
     ----------
@@ -59,6 +64,7 @@ class Model:
     table: Any = None
     seed: int | None = None
     columns: tuple[str, ...] | None = None
+    target_columns: tuple[str, ...] | None = None
     engine: Engine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,32 +83,53 @@ class Model:
             w[...] = self.generator.uniform(-limit, limit, w.shape)
         self.engine.write(flat)
 
-    def refuse_other_columns(self, x: Any, of: str = "") -> None:
-        """Raises ValueError if x is a DataFrame whose columns are not, in this order, the inputs of the network.
+    def refuse_other_columns(self, x: Any, y: Any = None, of: str = "") -> None:
+        """Raises ValueError if x or y is a DataFrame whose columns are not, in this order, the network's inputs or outputs.
 
-        `of`, such as " of validation_data", is the text that error messages append to the name "x".
+        `of`, such as " of validation_data", is the text that error messages append to the names "x" and "y".
         """
-        if self.table is not None and inputs.is_frame(x):
-            raise ValueError(
-                f"x{of} is a {type(x).__name__}, but the network takes columns that are encoded as net.table describes: pass "
-                "net.table.x(x) instead of x and, if y is needed, net.table.y(x)"
-            )
+        if self.table is not None:
+            for name, value in (("x", x), ("y", y)):
+                if inputs.is_frame(value):
+                    raise ValueError(
+                        f"{name}{of} is a {type(value).__name__}, but the network takes columns that are encoded as net.table "
+                        "describes: pass net.table.x(x) instead of x and, if y is needed, net.table.y(x)"
+                    )
         inputs.refuse_other_columns(f"x{of}", x, self.columns)
+        known = self.target_columns
+        if known is not None and len(inputs.names_of(y) or ()) == len(known):  # a single column can contain labels
+            inputs.refuse_other_columns(f"y{of}", y, known, "target_columns")
 
     def checked(self, x: Any, y: Any, of: str = "", search: bool = True) -> Data:
         """Checks the samples x and their targets y, and returns them as `Data`; `Data.checked` documents `of` and `search`."""
-        self.refuse_other_columns(x, of)
+        self.refuse_other_columns(x, y, of)
         return Data.checked(x, y, self.topology, self.device, of, search)
 
     def checked_for_training(self, x: Any, y: Any, of: str = "") -> Data:
-        """Checks samples as the method `checked` does; if no column names are stored, stores those of a DataFrame x."""
+        """Checks samples as the method `checked` does, and stores the column names of DataFrames (see `keep_columns`)."""
         data = self.checked(x, y, of)
-        self.columns = self.columns or inputs.names_of(x)
+        self.keep_columns(x, y)
         return data
+
+    def keep_columns(self, x: Any, y: Any) -> None:
+        """Stores the column names of the DataFrames x and y, unless column names are already stored."""
+        if type(x) is type(y) is np.ndarray:  # `names_of` takes time in each training step
+            return
+        self.columns = self.columns or inputs.names_of(x)
+        names = inputs.names_of(y)
+        if names is not None and len(names) == self.topology.sizes[-1]:  # a single column can contain labels
+            self.target_columns = self.target_columns or names
 
     def snapshot(self) -> Snapshot:
         """Returns copies of the parameters and moments in host memory."""
         return Snapshot(self.engine.read(), self.engine.read_moments(self.optimizer.moments), self.step)
+
+    def warn_if_lost(self, name: str, value: float) -> None:
+        """Warns if a result of the network, with the name `name`, is not finite because a parameter is infinite or NaN."""
+        if math.isfinite(value):
+            return
+        if wrong := inputs.first_wrong_parameter(self.engine.read(), self.topology):
+            checks.warn(f"{name} is {value}, because {wrong}: an earlier training step failed; {RESTORE}")
 
     def restore(self, snapshot: Snapshot) -> None:
         """Restores parameters, moments and the number of updates from a snapshot."""

@@ -30,6 +30,8 @@ LIVE_SECONDS = 0.1
 SMALL = 1e-4
 # `fit` warns if the final loss is more than FAR times the loss before training.
 FAR = 10.0
+# The end of messages about values that are too large.
+SCALE = "scale the inputs and targets to values of about 1"
 # The number of samples from which the loss before training is computed. The number is small, so that this computation takes
 # little time even in comparison with a short epoch.
 SAMPLES = 256
@@ -213,7 +215,7 @@ def worse_than_at_first(training: "Training", start: np.ndarray, loss: float) ->
         return None
     return (
         f"the training made the network worse: the loss is {loss:.4g} at the end, but was {first:.4g} {when}; try a smaller "
-        "learning rate, or scale the inputs and targets to values of about 1"
+        f"learning rate, or {SCALE}"
     )
 
 

@@ -1,9 +1,11 @@
 """For a misspelt name or a name from another library, such as ReLU, the error suggests numbanet's name, such as relu."""
 
+import inspect
+
 import numpy as np
 import pytest
 
-from numbanet import Network, checks
+from numbanet import EarlyStopping, Network, checks
 from numbanet.engines.topology import ACTIVATIONS, ALL_ACTIVATIONS, ALL_LOSSES
 from numbanet.training.metrics import METRICS
 from numbanet.training.optimizers import OPTIMIZERS
@@ -73,7 +75,8 @@ def test_a_wrong_name_is_answered_with_the_right_one(name):
 
 
 def test_every_name_of_other_libraries_leads_to_a_name_of_numbanet():
-    known = {*ALL_ACTIVATIONS, *ALL_LOSSES, *OPTIMIZERS, *SCHEDULES, *METRICS, "learning_rate", "cuda", "float32", "float64"}
+    known = {*ALL_ACTIVATIONS, *ALL_LOSSES, *OPTIMIZERS, *SCHEDULES, *METRICS, "cuda", "float32", "float64"}
+    known |= inspect.signature(Network).parameters.keys() | inspect.signature(Network.fit).parameters.keys()
     assert set(checks.ELSEWHERE.values()) - {""} <= known
 
 
@@ -121,6 +124,20 @@ def test_fit_suggests_names(options, message):
         (lambda net: net.partial_fit([[0, 0, 0]], [0], batchsize=1), "(did you mean 'batch_size'?)"),
         (lambda net: net.predict([[0, 0, 0]], zzz=1), "Network.predict() has no argument 'zzz'"),
         (lambda net: Network([3, 2], "softmax", "cce", activation="relu"), "Network() has no argument 'activation' (did you"),
+        (lambda net: net.fit([[0, 0, 0]], [0], epochs=1, val_data=()), "'val_data' (did you mean 'validation_data'?)"),
+        (lambda net: net.fit([[0, 0, 0]], [0], epochs=1, weights=[1]), "'weights' (did you mean 'sample_weight'?)"),
+        (lambda net: net.fit([[0, 0, 0]], [0], n_epochs=1), "'n_epochs' (did you mean 'epochs'?)"),
+        (
+            lambda net: net.fit([[0, 0, 0]], [0], epochs=1, restore_best_weights=True),
+            "always gives the network the",
+        ),
+        (
+            lambda net: EarlyStopping(3, restore_best_weights=True),
+            "'restore_best_weights': with early_stopping, fit",
+        ),
+        (lambda net: Network([3, 2], "softmax", "cce", random_state=0), "'random_state' (did you mean 'seed'?)"),
+        (lambda net: Network(layers=[3, 2], activations="softmax", loss="cce"), "'layers' (did you mean 'sizes'?)"),
+        (lambda net: Network([3, 2], "softmax", criterion="cce"), "'criterion' (did you mean 'loss'?)"),
         (lambda net: net.fit([[0, 0, 0]], [0]), "missing 1 required keyword-only argument: 'epochs'"),
     ],
 )

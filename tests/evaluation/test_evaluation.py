@@ -152,5 +152,6 @@ def test_residuals_are_predictions_minus_targets(kind):
 
 def test_classes_given_as_rows_are_the_same():
     net, y = trained("cce")
-    one, other = evaluation.predictions(net, X, y), evaluation.predictions(net, X, np.eye(3)[y])
-    assert (one.truth == other.truth).all() and one.scores() == other.scores()
+    one, *others = (evaluation.predictions(net, X, given) for given in (y, np.eye(3)[y], y.reshape(-1, 1)))
+    for other in others:
+        assert (one.truth == other.truth).all() and one.scores() == other.scores()

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from numbanet import Network, files, from_keras, from_torch, read_idx
+from numbanet import Network, files, from_keras, from_torch, read_idx, tables
 from numbanet.files import parsing
 from tests.helpers.engines import each
 
@@ -48,9 +48,12 @@ def test_other_exceptions_pass(error, tmp_path):
 
 
 def test_a_missing_file_is_no_damaged_file(tmp_path):
-    for read in (Network.load, read_idx, lambda path: from_keras(path.with_suffix(".keras"), loss="cce")):
-        with pytest.raises(FileNotFoundError):
+    for read in (Network.load, read_idx, tables.read, lambda path: from_keras(path.with_suffix(".keras"), loss="cce")):
+        with pytest.raises(FileNotFoundError, match=r"^cannot read '.*missing\.(npz|keras)': no such file$"):
             read(tmp_path / "missing.npz")
+        with pytest.raises(OSError, match=r"^cannot read '.*': it is a folder$"):
+            (folder := tmp_path / "folder.keras").mkdir(exist_ok=True)
+            read(folder)
 
 
 def archive(member, method, name="x.npy"):

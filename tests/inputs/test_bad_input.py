@@ -45,10 +45,14 @@ def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
         ({"activations": ["relu", "glu"]}, ValueError, r"unknown activation of layer 2 'glu'.*; known are identity"),
         ({"activations": ["relu"]}, ValueError, r"2 layers need 2 activations, but 1 are given"),
         ({"activations": ["relu", "relu", "softmax"]}, ValueError, r"2 layers need 2 activations, but 3 are given"),
-        ({"activations": 7}, TypeError, r"activations must be a name or a list of names"),
-        ({"activations": [None, "softmax"]}, TypeError, r"activation of layer 1 must be one of identity"),
+        ({"activations": 7}, TypeError, r"activations must be a name, an Activation, or a list of them, one per layer, not 7"),
+        (
+            {"activations": [None, "softmax"]},
+            TypeError,
+            r"activation of layer 1 must be one of identity.* or an object of the class Activation, not None",
+        ),
         ({"loss": "dice"}, ValueError, r"unknown loss 'dice'.*known are sse, mse, bce, cce"),
-        ({"loss": None}, TypeError, r"loss must be one of sse, mse, bce, cce"),
+        ({"loss": None}, TypeError, r"loss must be one of sse, mse, bce, cce.*, or an object of the class Loss, not None"),
         ({"activations": ["relu", "sigmoid"]}, ValueError, r"softmax, but the last layer, layer 2, has 'sigmoid'"),
         ({"activations": ["relu", "identity"]}, ValueError, r"loss 'cce' needs the output activation softmax"),
         (
@@ -75,6 +79,9 @@ def build(sizes=(3, 4, 2), activations="relu", loss="cce", **options):
         ({"epsilon": N}, ValueError, r"epsilon must be positive and finite"),
         ({"epsilon": 1e-60}, ValueError, r"epsilon must be positive and finite in float32"),
         ({"epsilon": "0.1"}, TypeError, r"epsilon must be a real number"),
+        ({"sizes": [3, 2], "dropout": 5}, ValueError, r"dropout must lie in \[0, 1\), not 5"),
+        ({"sizes": [3, 2], "dropout": "0"}, TypeError, r"dropout must be a real number, not '0'"),
+        ({"sizes": [3, 2], "dropout": N}, ValueError, r"dropout must be finite, not nan"),
     ],
 )
 def test_what_is_no_network_is_refused(options, error, message):
@@ -145,9 +152,15 @@ BAD_Y = {
         (np.array([0, 1, 2, 1]), ValueError, r"y\[2\] is 2: labels must be from 0 to 1, because the network has 2 outputs"),
         (np.array([0, -1, 0, 1]), ValueError, r"y\[1\] is -1: labels must be from 0 to 1, because the network has 2 outputs"),
         (np.array([0.0, 1, 0, 1]), TypeError, r"but y has dtype float64: convert it with y.astype\(int\)"),
+        (np.array([0, 0.5, 0, 1]), TypeError, r"y\[1\] is 0.5: pass labels from 0 to 1, or probabilities of shape \(n, 2\)"),
         (np.array([0, 1, 0]), ValueError, r"x has 4 samples, but y has 3"),
-        (np.ones((4, 3)), ValueError, r"y has shape \(4, 3\), .* 2 outputs: pass shape \(n, 2\) or, as integer labels, \(n,\)"),
-        (np.ones((4, 1), int), ValueError, r"y has shape \(4, 1\), .*: pass shape \(n, 2\) or, as integer labels, \(n,\)"),
+        (
+            np.ones((4, 3)),
+            ValueError,
+            r"shape \(4, 3\), .* pass shape \(n, 2\) or, as integer labels, \(n,\) or \(n, 1\)",
+        ),
+        (np.ones((4, 1)), TypeError, r"labels must be integers, but y has dtype float64: convert it with y.astype\(int\)"),
+        (np.full((4, 1), 2), ValueError, r"y\[0\] is 2: labels must be from 0 to 1"),
         (np.full((4, 2), 0.6), ValueError, r"y\[0\] adds up to 1.2.*: the targets of a sample must add up to 1"),
         ([[0, 1], [1, 0], [2, -1], [0, 1]], ValueError, r"y\[2, 0\] is 2.0: targets of cce must lie in \[0, 1\]"),
         ([[0, 1], [1, 0], [N, 1], [0, 1]], ValueError, r"y\[2, 0\] is nan"),
@@ -206,6 +219,9 @@ def test_a_single_output_says_that_flat_targets_are_accepted():
         ({"learning_rate": "0.1"}, TypeError, r"learning_rate must be a real number"),
         ({"shuffle": "no"}, ValueError, r"shuffle must be True or False"),
         ({"verbose": 2}, ValueError, r"verbose must be True or False \(1 or 0\), not 2"),
+        ({"early_stopping": True}, TypeError, r"early_stopping must be the number .*, or an EarlyStopping .*\(5\), not True"),
+        ({"early_stopping": 2.5}, TypeError, r"early_stopping must be the number .*, or an EarlyStopping .*\(5\), not 2.5"),
+        ({"early_stopping": 0}, ValueError, r"early_stopping must be at least 1, not 0"),
         ({"validation_data": X}, ValueError, r"validation_data must be a pair \(x, y\)"),
         ({"validation_data": 5}, ValueError, r"validation_data must be a pair \(x, y\)"),
         ({"validation_data": X[:2]}, ValueError, r"validation_data must be a pair \(x, y\)"),
@@ -323,3 +339,14 @@ def test_compiled_code_receives_arrays_of_the_types_that_it_was_compiled_for(lay
     net.evaluate(x, y, sample_weight=np.ones(4))
     net.gradients(x, y)
     assert received and set(received) <= {signature[: len(received[0])] for signature in epoch.run.signatures}
+
+
+@each("call", [name for name in CALLS if name != "predict"])
+def test_labels_may_be_a_column(call):
+    """Every network with the loss cce has at least two outputs, so that a single column can only contain labels."""
+    flat_labels, column = build(seed=0), build(seed=0)
+    with np.errstate(all="ignore"):
+        results = [CALLS[call](net, X, y) for net, y in ((flat_labels, Y), (column, Y.reshape(4, 1)))]
+    assert (flat(flat_labels) == flat(column)).all()
+    if call in ("evaluate", "train_step"):
+        assert results[0] == results[1]

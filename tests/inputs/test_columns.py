@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from numbanet import Network, from_sklearn, tables
+from numbanet.evaluation import permutation_importance
 from numbanet.persist.description import Description
 from numbanet.persist.models import description_of
 from tests.helpers.engines import each
@@ -190,3 +191,81 @@ def test_a_network_of_an_estimator_has_its_names():
             net.predict(REORDERED)
     with pytest.warns(Warning, match="Maximum iterations"):
         assert from_sklearn(estimator.fit(X, Y)).columns is None
+
+
+TARGETS = pandas.DataFrame(X[:, :2], columns=["price", "rent"])
+SWAPPED = TARGETS[["rent", "price"]]
+CALLS_WITH_Y = {
+    "evaluate": lambda net, y: net.evaluate(X, y),
+    "gradients": lambda net, y: net.gradients(X, y),
+    "trace": lambda net, y: net.trace(X, y),
+    "fit": lambda net, y: net.fit(X, y, epochs=1, verbose=0),
+    "fit, batches": lambda net, y: net.fit([(X, y)], epochs=1, verbose=0),
+    "validation_data": lambda net, y: net.fit(X, X[:, :2], epochs=1, verbose=0, validation_data=(X, y)),
+    "partial_fit": lambda net, y: net.partial_fit(X, y),
+    "train_step": lambda net, y: net.train_step(X, y, 0.1),
+    "permutation_importance": lambda net, y: permutation_importance(net, X, y),
+}
+
+
+def of_two_targets(call="train_step"):
+    net = Network([3, 2], "relu", "mse", seed=0, kernels="reference")
+    CALLS_WITH_Y[call](net, TARGETS)
+    return net
+
+
+@each("call", ["fit", "fit, batches", "partial_fit", "train_step"])
+def test_training_keeps_the_names_of_targets(call):
+    net = of_two_targets(call)
+    assert net.target_columns == ["price", "rent"] and net.columns is None
+
+
+@each("call", CALLS_WITH_Y)
+def test_another_order_of_targets_is_refused(call):
+    net = of_two_targets()
+    text = r"^y.* has the columns 'rent', 'price', but .* in another order, 'price', 'rent': .* by y\[net.target_columns\]$"
+    with pytest.raises(ValueError, match=text):
+        CALLS_WITH_Y[call](net, SWAPPED)
+    CALLS_WITH_Y[call](net, SWAPPED[net.target_columns])
+    CALLS_WITH_Y[call](net, SWAPPED.to_numpy())
+
+
+@each("made", COPIES)
+def test_every_copy_knows_the_names_of_targets(made):
+    net = COPIES[made](of_two_targets())
+    assert net.target_columns == ["price", "rent"]
+    with pytest.raises(ValueError, match=r"y lacks 'rent' and also has 'Rent'; for 'rent' .did you mean 'Rent'.*y\.to_numpy"):
+        net.evaluate(X, TARGETS.rename(columns={"rent": "Rent"}))
+
+
+def test_a_checkpoint_of_other_names_of_targets_is_refused(tmp_path):
+    options = {"verbose": 0, "checkpoint": tmp_path / "run.npz"}
+    net, resumed = (Network([3, 2], "relu", "mse", seed=0, kernels="reference") for _ in range(2))
+    net.fit(X, TARGETS, epochs=1, **options)
+    with pytest.raises(ValueError, match=r"with other target columns \('price', 'rent', not 'price', 'Rent'\)"):
+        resumed.fit(X, TARGETS.rename(columns={"rent": "Rent"}), epochs=2, **options)
+    assert resumed.target_columns is None
+    resumed.fit(X, TARGETS.to_numpy(), epochs=2, **options)
+    assert resumed.target_columns == ["price", "rent"]
+
+
+def test_a_file_with_wrong_names_of_targets_is_refused():
+    entries = description_of(of_two_targets()._model).to_dict() | {"target_columns": ["price"]}
+    with pytest.raises(ValueError, match="the target column names are not a list of 2 strings"):
+        Description.from_dict(entries)
+
+
+def test_a_network_with_a_table_takes_no_dataframe_as_y():
+    frame = FRAME.assign(kind=np.where(Y, "u", "v"))
+    net = network()
+    net.table = tables.learn(frame, "kind")
+    one_hot = pandas.get_dummies(frame["kind"])[["v", "u"]]  # another order than the classes of the encoding
+    with pytest.raises(ValueError, match=r"y is a DataFrame, but .* net.table.y\(x\)$"):
+        net.evaluate(net.table.x(frame), one_hot)
+
+
+def test_a_report_refuses_another_order(tmp_path):
+    pictures = pytest.importorskip("numbanet.pictures")
+    for net, x, y in ((trained(), REORDERED, Y), (of_two_targets(), X, SWAPPED)):
+        with pytest.raises(ValueError, match="in another order"):
+            pictures.report(tmp_path / "report.html", net, x, y)

@@ -372,3 +372,67 @@ def test_other_constants_of_an_optimizer_do_not_forget(first, second, remembers,
     # The first step of Adam changes every parameter that has a gradient by eta; later steps change parameters by other amounts.
     largest = np.abs(flatten(*zip(*net.parameters(), strict=True)) - before).max()
     assert (largest != pytest.approx(1e-3, rel=1e-4)) == remembers
+
+
+LOST = r"[wb]\[[\d, ]+\] of layer \d is (nan|-?inf)"
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")  # the simulator computes with NumPy
+@each("device, kernels", ENGINES)
+def test_every_call_tells_of_parameters_that_a_training_step_made_infinite(device, kernels):
+    net = numbanet.Network([3, 4, 2], "relu", "cce", seed=0, device=device, kernels=kernels)
+    x, y = 1000 * np.eye(3, dtype="f4"), np.array([0, 1, 0])
+    before, loss = net.parameters(), net.evaluate(x, y)
+    net.train_step(x, y, 1e38)
+    warning = rf"is nan, because {LOST}: an earlier training step failed; call set_parameters or Network.load"
+    for name, call in (
+        ("the first output", net.predict),
+        ("the loss", lambda x: net.evaluate(x, y)),
+        ("the loss", lambda x: net.gradients(x, y)),
+        ("the loss", lambda x: net.trace(x, y)),
+    ):
+        with pytest.warns(RuntimeWarning, match=f"^{name} {warning}"):
+            call(x)
+    error = rf"^the loss of a batch is nan, and {LOST}: this update, with learning rate 0.01, or an earlier update failed; call"
+    for train in (lambda: net.train_step(x, y, 0.01), lambda: net.partial_fit(x, y, batch_size=2)):
+        with pytest.raises(FloatingPointError, match=error):
+            train()
+    with pytest.raises(FloatingPointError, match=rf"^{LOST} already before the first update of fit: call set_parameters"):
+        net.fit(x, y, epochs=1, verbose=0)
+    net.set_parameters(before)
+    assert net.evaluate(x, y) == loss and np.isfinite(net.predict(x)).all()
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")  # the simulator computes with NumPy
+@each("device, kernels", ENGINES)
+def test_an_infinite_loss_of_finite_parameters_is_told_apart(device, kernels):
+    net = numbanet.Network([1, 1], "relu", "sse", seed=0, device=device, kernels=kernels)
+    with pytest.raises(
+        FloatingPointError, match=r"is inf, and all parameters are finite, .* range of float32; scale the inputs"
+    ):
+        net.train_step([[0.0]], [1e20], 1e-30)
+    assert np.isfinite(flatten(*zip(*net.parameters(), strict=True))).all()
+
+
+class TrainsAgain(numbanet.Callback):
+    """Makes the parameters infinite at the end of an epoch."""
+
+    def on_epoch_end(self, epoch, logs):
+        self.network.train_step(1000 * np.eye(3), [0, 1, 0], 1e38)
+
+
+def test_fit_says_which_parameters_it_keeps_and_who_made_the_others_infinite():
+    def failure(**options):
+        net = numbanet.Network([3, 4, 2], "relu", "cce", seed=0)
+        with pytest.raises(FloatingPointError) as error:
+            net.fit(1000 * np.eye(3), [0, 1, 0], **{"epochs": 9, "verbose": 0} | options)
+        assert np.isfinite(net.predict(np.eye(3))).all()
+        return str(error.value)
+
+    first = failure(learning_rate=1e38)
+    assert "in epoch 1 with learning rate 1e+38; the network keeps the parameters from before the training." in first
+    rates = {"schedule": lambda epoch: 1e-9 if epoch < 3 else 1e38}
+    assert "in epoch 3 with learning rate 1e+38; the network keeps the parameters of the previous epoch." in failure(**rates)
+    best = failure(**rates, early_stopping=numbanet.EarlyStopping(5, monitor="learning_rate", mode="min"))
+    assert "the network keeps the parameters of epoch 1, the best." in best
+    assert failure(callbacks=TrainsAgain()).startswith("a callback made a parameter infinite or NaN in epoch 1; the network")

@@ -613,7 +613,7 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.confusion_matrix([0, 1], [0]), ValueError, "y has 2 samples, but y_hat has 1"),
         (lambda: pictures.confusion_matrix([0, 1], [0.0, 1.0]), TypeError, "y_hat contains float64"),
         (lambda: pictures.confusion_matrix([0, -1], [0, 1]), ValueError, "y contains -1"),
-        (lambda: pictures.confusion_matrix([], []), ValueError, "y must have shape"),
+        (lambda: pictures.confusion_matrix([], []), ValueError, "y is empty"),
         (lambda: pictures.confusion_matrix([0, 2], [0, 1], names=["a", "b"]), ValueError, "names has 2 entries, but"),
         (lambda: pictures.confusion_matrix(["a"], [0]), ValueError, "y contains strings, but y_hat does not: pass names"),
         (
@@ -629,7 +629,7 @@ def test_an_activation_function_is_drawn_as_the_loops_compute_it(name):
         (lambda: pictures.confusion_matrix([[0.5, np.nan]], [1]), ValueError, "y must be finite"),
         (lambda: pictures.weight_images(DIGITS, (8, 9)), ValueError, "72 pixels, but the network has 64 inputs"),
         (lambda: pictures.weight_images(DIGITS, 64), ValueError, "shape must be the height and width"),
-        (lambda: pictures.predicted_against_true([1, 2], [1]), ValueError, "the same number of values, .* not 2 and 1"),
+        (lambda: pictures.predicted_against_true([1, 2], [1]), ValueError, "the same number of values, not 2 and 1"),
         (lambda: pictures.residuals([1, math.nan], [1, 2]), ValueError, "y must be finite"),
         (lambda: pictures.importances(["a"], [[1], [2]]), ValueError, r"drops must have shape \(1, repeats\)"),
         (lambda: pictures.importance_image([1, 2], (2, 2)), ValueError, r"drops must have shape \(4,\), with one number"),

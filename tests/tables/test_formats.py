@@ -129,3 +129,24 @@ def test_wide_tables_take_seconds(tmp_path):
     few = table.take([0, 1])
     few = tables.Table("t", {name: few.columns[name] for name in [*list(few.columns)[:2000], "y"]}, 2)
     assert tables.learn(few, "y", ignore=list(few.columns)[1000:2000]).width == 1000
+
+
+@each(
+    "options, error, message",
+    [
+        ({"separator": 3}, ValueError, "separator must be a single character, not 3"),
+        ({"separator": [","]}, ValueError, r"separator must be a single character, not \[','\]"),
+        ({"header": "no"}, ValueError, r"header must be True or False \(1 or 0\), not 'no'"),
+        ({"missing": 3}, TypeError, "missing must be a list of strings, not 3"),
+    ],
+)
+def test_invalid_arguments_of_read_are_refused(options, error, message, tmp_path):
+    (path := tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(error, match=message):
+        tables.read(path, **options)
+
+
+def test_the_name_of_an_array_is_a_string(tmp_path):
+    np.savez(path := tmp_path / "arrays.npz", x=np.eye(2), y=np.arange(2))
+    with pytest.raises(TypeError, match=r"^target must be the name of a column, which is a string, not \['y'\]: pass 'y'$"):
+        tables.read(path, target=["y"])

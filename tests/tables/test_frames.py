@@ -173,3 +173,45 @@ def test_a_string_is_the_name_of_one_column():
     categories = [feature.name for feature in learnt if isinstance(feature, Categorical)]
     assert categories == ["ab"]
     assert tables.drop_missing(frame.assign(ab=np.nan), "t", ignore="ab").rows == 4
+
+
+NAMED = pandas.DataFrame({"a": [1.0, 2, 3, 4], "b": [1, 2, 3, 5], "t": list("uvuv")})
+WITH_A_NAME = {
+    "learn": ("target", lambda name: tables.learn(NAMED, name)),
+    "split": ("target", lambda name: tables.split(NAMED, name, 0.5)),
+    "drop_missing": ("target", lambda name: tables.drop_missing(NAMED, name)),
+    "column": ("name", lambda name: tables.frames.as_table(NAMED).column(name)),
+    "is_missing": ("name", lambda name: tables.frames.as_table(NAMED).is_missing(name)),
+    "categorical": ("each item of categorical", lambda name: tables.learn(NAMED, "t", categorical=[name])),
+    "ignore": ("each item of ignore", lambda name: tables.learn(NAMED, "t", ignore=[name])),
+    "drop_missing, ignore": ("each item of ignore", lambda name: tables.drop_missing(NAMED, "t", ignore=[name])),
+    "x, ignore": ("each item of ignore", lambda name: tables.learn(NAMED, "t").x(NAMED, ignore=[name])),
+}
+NO_NAMES = {
+    "list": (["t"], r"\['t'\]: pass 't'"),
+    "Series": (NAMED["t"], "an object of type Series: pass 't'"),
+    "DataFrame": (NAMED[["t"]], "an object of type DataFrame"),
+    "dict": ({"t": 1}, "an object of type dict"),
+    "number": (3, "3"),
+    "bytes": (b"t", "b't'"),
+    "None": (None, "None"),
+}
+
+
+@each("given", NO_NAMES)
+@each("call", WITH_A_NAME)
+def test_a_name_of_a_column_that_is_no_string_is_refused(call, given):
+    (argument, function), (value, shown) = WITH_A_NAME[call], NO_NAMES[given]
+    with pytest.raises(TypeError, match=rf"^{argument} must be the name of a column, which is a string, not {shown}$"):
+        function(value)
+
+
+@each("function", [tables.learn, tables.drop_missing])
+def test_names_of_columns_that_are_no_list_are_refused(function):
+    with pytest.raises(TypeError, match=r"^ignore must be a list of names of columns, not 3$"):
+        function(NAMED, "t", ignore=3)
+
+
+def test_the_target_cannot_be_ignored():
+    with pytest.raises(ValueError, match=r"^ignore contains the target, 't': name another target, or leave it out of ignore"):
+        tables.learn(NAMED, "t", ignore=["a", "t"])

@@ -504,9 +504,9 @@ def test_a_memmap_is_read_where_it_lies(tmp_path):
 @pytest.mark.parametrize(
     ("dropout", "message"),
     [
-        (1.0, r"dropout of layer 1 must lie in \[0, 1\)"),
+        (1.0, r"dropout must lie in \[0, 1\)"),
         ([0.1, 0.2], "1 hidden layers need 1"),
-        ("half", "dropout of layer 1 must be a real number"),
+        ("half", "dropout must be a real number"),
     ],
 )
 def test_bad_dropout_is_refused(dropout, message):

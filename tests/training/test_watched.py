@@ -1,5 +1,6 @@
 """Early stopping and `Plateau` can watch any metric; `fit` checks callbacks, schedules and batches before the first epoch."""
 
+import copy
 import math
 import sys
 from fractions import Fraction
@@ -387,3 +388,14 @@ def test_a_training_that_resumes_says_what_its_checkpoint_contains(tmp_path, cap
     assert "checkpoint" not in capsys.readouterr().out
     network().fit(X, Y, **options)
     assert capsys.readouterr().out == "the checkpoint contains 2 of 2 epochs; the training is complete\n"
+
+
+def test_a_callback_that_asks_for_keras_model_is_told_the_name_of_the_network():
+    class Watching(numbanet.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.stop_training = True
+
+    text = "the callback Watching has no attribute 'model': fit sets the attribute network, and stop_training is an attribute"
+    with pytest.raises(AttributeError, match=text):
+        fit(callbacks=Watching())
+    assert not hasattr(Watching(), "models") and copy.deepcopy(Watching()).network is None
