@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
@@ -47,20 +46,24 @@ def _fitting(line: str, points: float, width: float) -> str:
 
 
 def label(ax: Axes, x_label: str, y_label: str) -> None:
-    """Writes the labels of the axes, in lines that end before the borders of the figure or, beside other Axes, of the Axes.
+    """Writes the labels of the axes, in lines that end before the borders of the figure.
+
+    With other Axes above or below, the lines of the y label are not longer than `ax` is high.
 
     Set the ticks before the call, because the position of the Axes depends on the ticks.
     """
     for _ in range(2):  # the lines of the labels move the Axes
         style.lay_out(ax)
-        box, page = ax.get_window_extent(), ax.figure.bbox
-        shared = np.array(style.room(ax)) < 0.99 * np.array(page.size) / ax.figure.dpi * 72  # with other Axes in the figure
-        for axis, text, low, high, whole, others in (
-            (ax.xaxis, x_label, box.x0 - page.x0, box.x1 - page.x0, page.width, shared[0]),
-            (ax.yaxis, y_label, box.y0 - page.y0, box.y1 - page.y0, page.height, shared[1]),
+        box, page, scale = ax.get_window_extent(), ax.figure.bbox, 72 / ax.figure.dpi
+        widest, highest = style.room(ax)
+        if highest < 0.99 * page.height * scale:  # other Axes are above or below
+            highest = box.height * scale
+        for axis, text, low, high, whole, most in (
+            (ax.xaxis, x_label, box.x0 - page.x0, box.x1 - page.x0, page.width, widest),
+            (ax.yaxis, y_label, box.y0 - page.y0, box.y1 - page.y0, page.height, highest),
         ):
             middle = (low + high) / 2
-            width = (high - low if others else 2 * min(middle, whole - middle)) / ax.figure.dpi * 72
+            width = min(2 * min(middle, whole - middle) * scale, most)
             points = float(axis.label.get_fontsize())
             axis.set_label_text(wrapped(text, points, SHARE * width), parse_math=False)
     ax.xaxis.get_tightbbox()  # determines the factor of the numbers
