@@ -63,7 +63,7 @@ def arguments(dtype, name):
 @each("dtype", DTYPES)
 @each("name", list(FUNCTIONS))
 def test_functions_are_within_their_ulp(name, dtype):
-    @settings(max_examples=35, deadline=None, derandomize=True)
+    @settings(max_examples=30, deadline=None, derandomize=True)
     @given(values=lists_of(arguments(dtype, name)))
     def holds(values):
         for x in values:

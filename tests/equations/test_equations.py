@@ -157,7 +157,7 @@ def domains(dtype, names):
 @each("dtype", DTYPES)
 @each("name", list(FORMULAS))
 def test_formulas_are_within_4_ulp(name, dtype):
-    @settings(max_examples=6, deadline=None, derandomize=True)
+    @settings(max_examples=4, deadline=None, derandomize=True)
     @given(cases=lists_of(domains(dtype, FORMULAS[name][2])))
     def holds(cases):
         for arguments in cases:

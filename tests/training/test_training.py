@@ -636,7 +636,7 @@ def killed_training(path, epochs, kill_after=None):
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL")
 def test_a_training_killed_at_any_moment_ends_in_the_same_bits(tmp_path, monkeypatch, capsys):
     """With the environment variable NUMBANET_KILLS=50, the test kills the process 50 times."""
-    kills, epochs = int(os.environ.get("NUMBANET_KILLS", "3")), 150
+    kills, epochs = int(os.environ.get("NUMBANET_KILLS", "2")), 150
     monkeypatch.setattr(sys, "argv", ["-c", "", str(epochs)])
     exec(KILLED, {})
     expected = capsys.readouterr().out.split()[-1]
