@@ -160,7 +160,8 @@ class Planned(peers.Cuda):
 def plans(rung: Rung) -> dict[str, Any]:
     """Returns a dict of the plans with which numbanet could train a benchmark network on this GPU.
 
-    The key of a plan is its way to train, such as "products". The plan that numbanet chooses has the key "numbanet" instead.
+    The key of a plan is the kind of its kernels: "products" (a kernel per matrix product), "resident" or "cooperative". The
+    plan that numbanet chooses has the key "numbanet" instead.
     """
     from numbanet.engines.cuda import planning
     from numbanet.engines.cuda.limits import present_limits

@@ -95,7 +95,7 @@ def _losses(step: Step, y: Array, parts: int) -> Array:
 
 
 def logit(layer: Layer) -> Array:
-    """Returns z or, for softmax, the values u, of shape (n, n_out), for which sigmoid(u) equals the layer's activations a."""
+    """Returns an array (n, n_out): for a softmax layer, the values u with sigmoid(u) = a; otherwise the pre-activations z."""
     if not layer.is_softmax:
         return layer.z
     u = np.empty_like(layer.z)

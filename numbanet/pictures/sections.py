@@ -182,8 +182,8 @@ def results(network: Network, values: Mapping[str, float], found: Predictions) -
     shown = {name: figure(name, value, unit) for name, value in values.items()}
     parts = [pages.entries(shown)]
     if unit:
-        squared = ", and mse in the square of these units" * ("mse" in values)
-        parts.append(paragraph(f"rmse and mae are in units of {unit}{squared}."))
+        and_mse = ", and mse in the square of these units" * ("mse" in values)
+        parts.append(paragraph(f"rmse and mae are in units of {unit}{and_mse}."))
     if isinstance(found, NumberPredictions):
         if len(found.names) == 1:
             parts.append(paragraph(_mean_as_prediction(found)))

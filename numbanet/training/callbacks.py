@@ -65,7 +65,9 @@ HOOKS = tuple(ARGUMENTS)
 
 
 def callbacks_of(callbacks: Any, network: Any) -> list[Any]:
-    """Returns the argument `callbacks` of `Network.fit` as a list; sets `network` and resets `stop_training` of each callback.
+    """Returns the argument `callbacks` of `Network.fit` as a list, after preparing each callback for a training.
+
+    Sets the attribute `network` of each callback to the argument `network`, and the attribute `stop_training` to False.
 
     Raises
     ------

@@ -70,9 +70,10 @@ class Job(NamedTuple):
     task : int
         One of the constants PREDICT, LOGITS, EVALUATE, TRAIN and DESCEND in the module `cpu.epoch`.
     batch_size : int
-        Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE, `batch_size` is the number of samples in a
-        block. If several threads compute these tasks, `batch_size` is a multiple of MR, the number of rows of a tile, because
-        the block of thread number t begins with row t * batch_size of the matrices in memory.
+        Number of samples in a batch. For the tasks PREDICT, LOGITS and EVALUATE, which know no batches, `batch_size` is the
+        number of samples that a thread processes at a time, a block. If several threads compute these tasks, `batch_size` is a
+        multiple of MR, the number of rows of a tile, because the block of thread number t begins with row t * batch_size of the
+        matrices in memory.
     stop : int
         A position in `Samples.order`. The call returns after the first block of samples that reaches the position `stop`.
     updates : bool
