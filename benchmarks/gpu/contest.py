@@ -108,8 +108,9 @@ def _losses(contestant: Any, sample_orders: list[peers.Order]) -> list[float]:
 def disagreeing(losses: Mapping[str, list[float]]) -> dict[str, str]:
     """Returns an explanation for each contestant whose losses differ from the median of all losses.
 
-    The median of all losses serves as the reference, because no contestant is correct by definition. The median leaves
-    out numbanet's fast engine with prescribed training plans, so that it includes the fast engine only once.
+    The median of all losses serves as the reference, because no contestant is correct by definition. numbanet's fast engine
+    may be several contestants: one with the training plan that the engine chooses, and others with prescribed training plans.
+    The median includes contestants with prescribed plans only if there are no other contestants.
     """
     if not losses:
         return {}

@@ -16,7 +16,7 @@ COLUMNS = ("network", "numbanet, seconds", "test accuracy", "PyTorch, seconds", 
 
 
 def measure(settings: Settings) -> dict[str, Any]:
-    """Trains several times; prints each library's median training time and test accuracy, and returns all values.
+    """Trains a network several times with numbanet and PyTorch; prints median times and accuracies, and returns all values.
 
     numbanet and PyTorch start from the same parameters, and shuffle the samples in each epoch. If PyTorch or the data set is
     not installed, the function measures nothing, and prints and returns the reason.

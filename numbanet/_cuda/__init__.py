@@ -117,9 +117,9 @@ def overload_on_gpu(function: Callable) -> Any:
 
 
 def callable_in_kernels(loop: Any) -> Any:
-    """Returns a compiled loop for the CPU in a form that CUDA kernels can call.
+    """Returns the function by which CUDA kernels can call `loop`, which is compiled for the CPU.
 
-    In the simulator, the result is the loop's uncompiled Python function.
+    On a GPU, the result is `loop` itself. In the simulator, the result is the loop's uncompiled Python function.
     """
     return getattr(loop, "py_func", loop) if SIMULATED else loop
 

@@ -87,10 +87,11 @@ def check_finite(tried: Tried, dtype: Any, points: Iterable[Point]) -> None:
 
 
 def slopes(function: Callable, derivative: Tried, points: Iterable[Point], arguments: Callable[[Point], Point]) -> list[Slope]:
-    """Returns a `Slope` for each point near which the function is finite and has no kink.
+    """Returns the value of `derivative`, and the slope of `function` from central differences, at each suitable point.
 
-    A point is a tuple of arguments of `function`; the slope of `function` is taken with respect to the last argument.
-    arguments(point) returns the arguments of `derivative`.
+    A point is a tuple of arguments of `function`; the slope is taken with respect to the last argument. arguments(point)
+    returns the arguments of `derivative`. A point is suitable if `derivative` and the slopes to both sides of the point are
+    finite, and `function` has no kink near the point. The two numbers at a point are returned as a `Slope`.
     """
     found = []
     for *others, z in points:

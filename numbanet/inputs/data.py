@@ -134,7 +134,7 @@ class Data(NamedTuple):
         return self._replace(weights=weighting.scaled(self.weights, self.n, factor, self.y.dtype))
 
     def as_given(self) -> "Data":
-        """Returns the samples with sample weights in the network's dtype, without scaling.
+        """Returns the samples with their sample weights converted to the network's dtype, but not multiplied by a factor.
 
         Raises
         ------

@@ -164,7 +164,7 @@ def image_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def importances(names: Sequence[str], drops: ArrayLike, *, score: str = "score", ax: Axes | None = None) -> Axes:
-    """Draws the importance of columns as bars, each with a line of one standard deviation to both sides.
+    """Draws each column's importance, the mean of its drops, as a bar, with a line of one standard deviation to both sides.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class NetworkShape(Protocol):
 
 @dataclass(frozen=True)
 class Encoding:
-    """Converts the rows of a table to x and y of a network, and its predictions y_hat to class labels or numbers.
+    """Converts the rows of a table to a network's x and y, and the network's predictions y_hat to class labels or numbers.
 
     Parameters
     ----------

@@ -162,11 +162,11 @@ class AdamW(Adam):
 def as_in_scikit_learn(optimizer: Optimizer, batch_size: int) -> Optimizer:
     """Returns a copy of the optimizer that performs the same updates as scikit-learn's solvers.
 
-    A copy of `Adam` adds epsilon to sqrt(v), in which v is the moving average before bias correction, instead of to
-    sqrt(v_hat). If the last batch of an epoch has n < batch_size samples, every copy multiplies the weight-decay factor of this
-    batch by batch_size / n, because scikit-learn divides the penalty by n. These changes matter for weights whose gradient
-    comes only from the penalty, such as the weights of a neuron with relu whose output is 0 for all samples. A pickle of the
-    copy stores these changes, but a model file does not.
+    `Adam` adds epsilon to sqrt(v_hat): v_hat is v, the moving average of the squared gradient, after bias correction. The copy
+    of an `Adam` object adds epsilon to sqrt(v) instead. If the last batch of an epoch has n < batch_size samples, every copy
+    multiplies the weight-decay factor of this batch by batch_size / n, because scikit-learn divides the penalty by n. These
+    changes matter for weights whose gradient comes only from the penalty, such as the weights of a neuron with relu whose
+    output is 0 for all samples. A pickle of the copy stores these changes, but a model file does not.
     """
     other = copy.copy(optimizer)
     object.__setattr__(other, "corrects_epsilon", False)

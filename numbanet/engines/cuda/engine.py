@@ -240,11 +240,12 @@ class FastCudaEngine:
             self.steps = [*self.steps[-1:], steps]
 
     def _take_steps(self, x: Any, y: Any, part: Epoch) -> Steps:
-        """Returns the `Steps` object for the arrays x and y, which replays a training step recorded as a CUDA graph.
+        """Returns the `Steps` object that runs training steps on the arrays x and y, with the batch size and rule of `part`.
 
-        The engine keeps the last two `Steps` objects in `self.steps`, because chunks of samples alternate between two buffers
-        on the GPU. `_take_steps` removes the returned object from `self.steps`, and the caller adds the object again after use.
-        If a callback trains on the same arrays meanwhile, `_take_steps` creates another `Steps` object.
+        A `Steps` object records a training step as a CUDA graph, and replays the graph in later steps. The engine keeps the
+        last two `Steps` objects in `self.steps`, because chunks of samples alternate between two buffers on the GPU.
+        `_take_steps` removes the returned object from `self.steps`, and the caller adds the object again after use. If a
+        callback trains on the same arrays meanwhile, `_take_steps` creates another `Steps` object.
         """
         kind = x, y, part.batch_size, part.weights is not None
         for steps in self.steps:

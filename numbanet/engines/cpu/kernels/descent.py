@@ -270,8 +270,8 @@ def clip_scale_of(memory, header, layers, clip_norm, panels, count, member):
     """Returns min(1, clip_norm / |g|), where g is the vector of all gradients in memory.
 
     If all gradients are multiplied by the returned factor, their norm |g| is at most clip_norm. The gradients are stored in
-    `count` panels of NR columns each. This thread adds up the squared gradients in the panels whose indices are in the range
-    `panels`.
+    `count` panels: groups of NR columns, of which each row fills NR_VECTORS SIMD vectors. This thread adds up the squared
+    gradients in the panels whose indices are in the range `panels`.
     """
     nr = NR_VECTORS * lanes(memory)
     number = 0

@@ -118,8 +118,9 @@ def training_kernel(dtype: np.dtype) -> Any:
         """Performs gradient descent, w <- w - eta dL/dw, on the samples in `order`, one step per batch.
 
         Runs the phases (parts of a step between barriers of all blocks) `first` to `stop - 1`, counted over all steps. Reads x
-        (N*n_in,), y (N, n_out) and order (n,). Updates parameters (p,). Writes loss_of_sample and hits_of_sample, both (n,).
-        Overwrites the arrays `far`, `counter` and `kept`, which serve as working memory.
+        (N*n_in,) and y (N, n_out), N samples, and order (n,), the row indices of n samples. Updates parameters (p,), all
+        weights and biases. Writes loss_of_sample and hits_of_sample, both (n,). Overwrites the arrays `far`, `counter` and
+        `kept`, which serve as working memory.
         """
         memory = Memory(own_memory(kept, tables[TABLE_LENGTH - 1]), far, shared_numbers(TABLE_LENGTH, int32))
         arrays = EpochArrays(x, y, order, parameters, Notes(loss_of_sample, hits_of_sample))

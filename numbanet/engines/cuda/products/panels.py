@@ -33,8 +33,9 @@ class Loader(NamedTuple):
         target(thread) returns the index in shared memory to which the thread copies its first element of the first panel.
     first : callable
         first(operand, thread, k, head, panels, places) copies the first panel, which contains the terms k to k + head - 1 of
-        the sums. The function `first` also writes the positions of the thread's elements, relative to the thread's first
-        element, to the array `places`. The function `first` returns the offset of the thread's first element in the next panel.
+        the sums. The function `first` also fills the array `places`, with which `load` finds the thread's elements in the later
+        panels: places[q] = place(operand, q), as described in `operands.Access`. The function `first` returns the offset of the
+        thread's first element in the next panel.
     load : callable
         load(operand, origin, places, numbers) loads the thread's elements of a panel into the local array `numbers`. `origin`
         is the offset, in global memory, of the first element that the thread loads. The function `load` returns the offset of

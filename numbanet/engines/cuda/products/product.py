@@ -169,7 +169,7 @@ def sums(multiply: Callable) -> Callable:
 
 
 class Product(Enum):
-    """A layer's matrix products: forward sum, delta recurrence and weight gradient. The value of each member is a `Form`."""
+    """A layer's matrix products: forward sum, delta recurrence, weight gradient. Each value, a `Form`, contains kernels."""
 
     FORWARD = Form(GATHERED, WIDE, epilogues.bias_start, epilogues.activate, forward, gathered_sums, parts.forward)
     BACKWARD = Form(DEEP, DEEP, epilogues.zero_start, epilogues.multiply_by_derivative, backward, sums, parts.backward)
