@@ -25,15 +25,17 @@ Parameters = list[tuple[NDArray[np.floating], NDArray[np.floating]]]
 
 
 def compare(rung: Rung, make: peers.Maker) -> dict[str, Any]:
-    """Trains a few steps with numbanet, and compares the losses and the parameter updates with float64 results.
+    """Trains a few steps with numbanet, and compares the losses and the parameter updates with an independent computation.
 
-    `make` creates the contestant that trains: numbanet's reference engine, or its fast engine with a given plan.
+    The independent computation uses `numbanet.proof.oracle` or, if a step has more than ORACLE_OPERATIONS operations, NumPy in
+    float64. `make` creates the contestant that trains: numbanet's reference engine, or its fast engine with a given plan.
 
     Returns
     -------
     dict
-        "oracle" is the name of the float64 implementation. "loss error" and "update error" are the largest relative errors.
-        "agrees" is True if the loss error and the update error are within their tolerances.
+        "oracle" is the name of the independent computation: "numbanet.proof.oracle" or "NumPy, float64". "loss error" and
+        "update error" are the largest relative errors. "agrees" is True if the loss error and the update error are within
+        their tolerances.
     """
     rung = replace(rung, samples=STEPS * rung.batch)
     start = problem(rung)

@@ -1,4 +1,7 @@
-"""Replaces the module `numba.cuda`: `NumbaCuda` imports it only when a GPU is used, `SimulatedCuda` uses Numba's simulator."""
+"""Two classes that replace the module `numba.cuda`.
+
+`NumbaCuda` delays the import of `numba.cuda` until the module is needed. `SimulatedCuda` is for Numba's simulator.
+"""
 
 import functools
 import importlib.util
@@ -22,7 +25,9 @@ def is_of_nvidia() -> bool:
 
 
 class NumbaCuda:
-    """Replaces the module `numba.cuda`; imports it when a kernel, or a name other than `jit` and `overload`, is first used.
+    """Replaces the module `numba.cuda`, and delays its import.
+
+    `numba.cuda` is imported when a kernel, or a name other than `jit` and `overload`, is first used.
 
     A process that computes on the CPU does not need `numba.cuda`, whose import takes a tenth of the time until the first epoch
     is trained.

@@ -63,14 +63,14 @@ for _name, _scalar, _loop in (("bce", "bce_from_z", "bce_from_z_loss"), ("cce", 
 
 
 def stages_of(step: Step) -> dict[str, Any]:
-    """Returns the names, as in `STAGES`, of the stages of a training step.
+    """Returns, for each symbol of a training step, the name of the stage that shows it; the names are keys of `STAGES`.
 
     Returns
     -------
     dict
-        The values of "z", "term", "loss", "dw", "db" and "update" are names of stages. "layers" is a list with one dict per
-        layer, in which the values of "a", "dl_da" and "delta" are names of stages; "dl_da" is None if the step computes the
-        layer's delta without dL/da.
+        The keys "z", "term", "loss", "dw", "db" and "update" map to names of stages: "loss", for example, to "loss mse". The
+        key "layers" maps to a list with one dict per layer, whose keys "a", "dl_da" and "delta" map to names of stages: "a",
+        for example, to "a relu". "dl_da" maps to None if the step computes the layer's delta without dL/da.
     """
     layers = [
         {"a": f"a {layer.activation}", "dl_da": None, "delta": f"delta hidden {layer.activation}"} for layer in step.layers

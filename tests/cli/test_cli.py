@@ -329,7 +329,7 @@ for kernels in ("fast", "reference"):
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_ctrl_c_ends_training_and_keeps_the_network():
-    """The process trains with the fast loops and then with the reference loops. Ctrl-C ends each training."""
+    """A new process trains with the fast loops, and then with the reference loops. Ctrl-C ends each training."""
     with python("-c", LONG) as process:
         for _ in range(2):
             assert process.stdout.readline() == "ready\n"

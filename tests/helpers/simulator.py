@@ -34,7 +34,7 @@ def install():
 
 
 class KernelModule(kernelapi.FakeCUDAModule):
-    """The module `cuda` as a running kernel sees it. `thread` is the CUDA thread that runs."""
+    """Replaces the module `numba.cuda` in Numba's simulator while a kernel runs. `thread` is the CUDA thread that runs."""
 
     thread = None
     threadIdx = property(lambda self: self.thread.threadIdx)  # noqa: N815

@@ -574,7 +574,10 @@ def altered(h5py, change):
 
 
 def replaced(**options):
-    """Returns a function that replaces the first layer's weight matrix (Keras's "kernel") in a weights file."""
+    """Returns a function that replaces the first layer's weight matrix in a Keras weights file with a new HDF5 dataset.
+
+    `options` are the arguments of h5py's method `create_dataset`, which creates the new dataset.
+    """
 
     def change(layers, h5py):
         del layers["dense/vars/0"]

@@ -12,7 +12,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 def take() -> list[str]:
-    """Returns the findings since the last call of `take`, and removes these findings from the file."""
+    """Returns the findings that the driver has written to `FILE` since the last call of `take`, and empties `FILE`."""
     found = lines_of(FILE)
     if found:
         FILE.write_text("")

@@ -81,7 +81,7 @@ def test_without_proc_there_is_no_quota(tmp_path):
 
 @pytest.fixture
 def group():
-    """Creates a control group with a quota of one CPU, and within this group a group without a quota."""
+    """Yields a Linux control group (cgroup) without a quota, within a control group that has a quota of one CPU."""
     for base, quota in (("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us"), ("/sys/fs/cgroup", "cpu.max")):
         outer = Path(base, f"numbanet-test-{os.getpid()}")
         inner = outer / "inner"

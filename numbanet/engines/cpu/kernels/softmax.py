@@ -108,9 +108,10 @@ def hidden_softmax_error(memory, header, layer, integers, span):
 
 @njit_part
 def become_logits(memory, header, layer, span):
-    """Replaces z in its table with u = softmax_logit(z), for which sigmoid(u) = softmax(z).
+    """Replaces z with u = softmax_logit(z), for which sigmoid(u) = softmax(z), in the table that holds z.
 
-    The function also stores each sample's z and logits u in its scratch rows 0 and 1, for `through_logits`.
+    Each sample has scratch rows, which are rows for intermediate results. The function also writes each sample's z to its
+    scratch row 0, and its u to its scratch row 1, from which the function `through_logits` reads z and u.
     """
     n_out = layer.n_out
     for s in range(span.begin, span.end):
@@ -125,7 +126,7 @@ def become_logits(memory, header, layer, span):
 def through_logits(memory, header, layer, span):
     """Replaces dL/du with delta_j = sum_i dL/du_i du_i/dz_j in the table that holds delta, for u with sigmoid(u) = softmax(z).
 
-    Reads each sample's z and logits u from its scratch rows 0 and 1, which `become_logits` has filled.
+    Reads each sample's z from its scratch row 0, and its u from its scratch row 1, to which `become_logits` has written them.
     """
     n_out = layer.n_out
     for s in range(span.begin, span.end):

@@ -99,7 +99,7 @@ def forward(multiply: Callable) -> Callable:
     def kernel(activation, x, order, wb, a, shape):
         """Computes a_j = phi(sum_i w_ij x_i + b_j), where x_i is x[order[s], i]. Twins (CPU loops): forward_sum, activation.
 
-        `activation` describes the layer's activation function.
+        `activation` is the tuple `Activation` of the layer: the integer that selects phi, and the slope of leaky_relu.
         Reads x (N, n_in), order (n,) and wb (n_in + 1, n_out). Writes a (n, n_out).
         """
         multiply((x, order), (wb, None), activation, a, shape)
@@ -113,8 +113,9 @@ def backward(multiply: Callable) -> Callable:
     def kernel(activation, a_prev, delta, wb, delta_prev, shape):
         """Computes delta_i = (sum_j w_ij delta_j) da_i/dz_i, where i is a neuron of the previous layer.
 
-        `activation` describes the previous layer's activation function. Twin (CPU loop): delta_recurrence. Reads a_prev (n,
-        n_in), delta (n, n_out) and wb (n_in + 1, n_out). Writes delta_prev (n, n_in).
+        `activation` is the tuple `Activation` of the previous layer, whose activations a_i are in `a_prev`.
+        Reads a_prev (n, n_in), delta (n, n_out) and wb (n_in + 1, n_out). Writes delta_prev (n, n_in).
+        Twin (CPU loop): delta_recurrence.
         """
         multiply((delta, None), (wb, None), Derivative(activation, a_prev), delta_prev, shape)
 
