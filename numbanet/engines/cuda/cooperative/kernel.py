@@ -115,11 +115,11 @@ def training_kernel(dtype: np.dtype) -> Any:
         loss_of_sample,  # array of shape (n,): the loss of each sample in `order`
         hits_of_sample,  # int32 array of shape (n,): the number of correct outputs of each sample in `order`
     ):
-        """Performs gradient descent, w <- w - eta dL/dw, on the samples in `order`, one step per batch.
+        """Performs gradient descent, w <- w - eta dL/dw, on n of the N samples, one step per batch.
 
         Runs the phases (parts of a step between barriers of all blocks) `first` to `stop - 1`, counted over all steps. Reads x
-        (N*n_in,), y (N, n_out) and order (n,). Updates parameters (p,). Writes loss_of_sample and hits_of_sample, both (n,).
-        Overwrites the arrays `far`, `counter` and `kept`, which serve as working memory.
+        (N*n_in,), y (N, n_out) and order (n,), the indices of the n samples. Updates parameters (p,). Writes loss_of_sample and
+        hits_of_sample, both (n,). Overwrites the arrays `far`, `counter` and `kept`, which serve as working memory.
         """
         memory = Memory(own_memory(kept, tables[TABLE_LENGTH - 1]), far, shared_numbers(TABLE_LENGTH, int32))
         arrays = EpochArrays(x, y, order, parameters, Notes(loss_of_sample, hits_of_sample))
