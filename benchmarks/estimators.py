@@ -53,9 +53,10 @@ def scores(name: str, scaled: bool, options: dict[str, Any], seeds: int) -> np.n
 
 
 def compare(row: str, name: str, scaled: bool, options: dict[str, Any], seeds: int) -> bool:
-    """Prints a row of the table.
+    """Compares the estimators of numbanet and scikit-learn on the data set `name`, and prints their row of the table.
 
-    Returns True if "errors" is less than `LIMIT`, or if more training runs diverged with numbanet than with scikit-learn.
+    Returns True if numbanet is worse: the row's value in the column "errors" is less than `LIMIT`, or more training runs
+    diverged with numbanet than with scikit-learn.
     """
     found = scores(name, scaled, options, seeds)
     lost = np.isnan(found).sum(axis=1)

@@ -201,10 +201,10 @@ def _validation(model: Model, validation_data: Any) -> Data | None:
 def _scale(data: Data | None, validation: Data | None, add_up: weights.AddUp | None) -> float | None:
     """Returns the factor by which the sample weights must be multiplied so that their mean over the training samples is 1.
 
-    The result is None if there are no sample weights. `add_up` is a function if each process has its own samples, else None.
-    The function replaces an array with the sum of the arrays of all processes, so that the mean sample weight is computed over
-    the samples of all processes. Every process then calls `add_up` exactly once, even if its data have no sample weights,
-    because each call of `add_up` waits for the calls in all other processes.
+    The result is None if there are no sample weights. If each process has its own samples, the mean is computed over the
+    samples of all processes: the function `add_up` replaces an array with the sum of the arrays of all processes. Every process
+    then calls `add_up` exactly once, even if its data have no sample weights, because each call of `add_up` waits for the calls
+    in all other processes. In all other cases, `add_up` is None.
 
     Raises
     ------

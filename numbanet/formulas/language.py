@@ -128,7 +128,11 @@ class _Translator(Expressions):
         return ast.increment_lineno(ast.fix_missing_locations(tree), self.source.first - 1)
 
     def block(self, body: list[ast.stmt], known: Known) -> Statements:
-        """Returns the translated statements and the names with a value after them; `known` has the names with one before."""
+        """Returns the translation of the statements `body`, and the variables that have a value after `body`.
+
+        `known` contains the variables that have a value before `body`. If every way through `body` ends with `return`, the
+        second result is None.
+        """
         statements: list[ast.stmt] = []
         after: Known | None = known
         for statement in body:

@@ -91,7 +91,11 @@ def place(size: NDArray[np.float64], around: Surroundings) -> Box:
 
 
 def _candidates(size: NDArray[np.float64], gap: float, around: Surroundings) -> tuple[Box, NDArray[np.float64]]:
-    """Returns rectangles for a name at the distance `gap` from its line, and their costs; a cost above CONFLICT is bad."""
+    """Returns possible rectangles for a line's name, at the distance `gap` from the line, and the costs of the rectangles.
+
+    If the cost of a rectangle is larger than CONFLICT, the name would cover a line or another name, lie beyond the border of
+    the panel, or be nearer to another line.
+    """
     points = around.line[:: max(1, len(around.line) // 40)]
     middles = (points[:, np.newaxis] + DIRECTIONS * (size / 2 + gap)).reshape(-1, 2)
     boxes = Box(middles - size / 2, middles + size / 2)

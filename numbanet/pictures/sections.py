@@ -175,8 +175,9 @@ def _of_epoch(name: str, value: float) -> str:
 def results(network: Network, values: Mapping[str, float], found: Predictions) -> str:
     """Shows the loss and the metrics in `values`, and compares the predictions in `found` with the targets.
 
-    For numbers, draws predictions against targets, and lists residuals. For classes and labels, lists the precision, recall and
-    F1 score of each. For classes, also draws the confusion matrix.
+    If the network predicts numbers, the function draws the predictions against the targets, and lists the residuals. If the
+    network predicts classes or labels, the function lists the precision, recall and F1 score of each class or label. For
+    classes, the function also draws the confusion matrix.
     """
     unit = unit_of(network.table)
     shown = {name: figure(name, value, unit) for name, value in values.items()}

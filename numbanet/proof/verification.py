@@ -147,9 +147,10 @@ def _steps(device: str, kernels: str) -> Iterator[Row]:
 
 
 def _step_error(device: str, kernels: str, dtype: np.dtype, names: tuple[str, ...], loss: str) -> float:
-    """Returns the largest error among the predictions, the loss, the gradients and the updated parameters.
+    """Returns the largest difference between the results of an engine and of the oracle, in training a small network.
 
-    The unit of an array's errors is the ulp of the array's largest value.
+    The results are the predictions, the loss, the gradients and the updated parameters. The unit of the differences of an
+    array is the ulp of the array's largest value. `names` contains the activations of the layers.
     """
     random = np.random.default_rng(1)
     topology = Topology((INPUTS, 4, OUTPUTS), names, loss, dtype, 0.01)

@@ -259,9 +259,9 @@ class Training:
         return self.model.generator.permutation(n) if self.settings.shuffle else np.arange(n)
 
     def _keep_if_finite(self, totals: Totals, failure: str) -> None:
-        """Replaces the snapshot `finite` by the network's state after an epoch.
+        """Stores the network's state after an epoch in the attribute `finite`, if the loss and all parameters are finite.
 
-        If the loss or a parameter is infinite or NaN, restores the network's state from the previous snapshot instead, and
+        If the loss or a parameter is infinite or NaN, restores the network's state from the previous value of `finite`, and
         raises FloatingPointError with the message `failure`.
         """
         after = self.model.snapshot()

@@ -94,7 +94,10 @@ class Bar:
 
 @functools.cache
 def _bar_class() -> Any:
-    """Returns tqdm's class of progress bars for this terminal or notebook; imported here, because the import takes 50 ms."""
+    """Returns a subclass of tqdm's progress bar for this terminal or notebook.
+
+    tqdm is imported only when the function is called, because the import takes 50 ms.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # in a notebook without ipywidgets, tqdm warns that the bar consists of text
         from tqdm.auto import tqdm

@@ -231,7 +231,7 @@ def test_batches_that_each_process_reads(samples):
 
 
 class Watching(numbanet.Callback):
-    """A callback that records each epoch, adds a value to the logs, stops training after epoch 2, and sets parameters."""
+    """A callback that records each epoch's number, logs it as "mine", sets all weights to it, and stops after epoch 2."""
 
     def __init__(self):
         self.seen = []

@@ -142,7 +142,7 @@ def check(name, arguments, dtype):
 
 
 def domains(dtype, names):
-    """Returns a Hypothesis strategy for a formula's arguments; `names` are their ranges, such as ANY for any z."""
+    """Returns a Hypothesis strategy that draws a formula's arguments; `names` lists their domains, such as ANY (any z)."""
     width = 32 if dtype == np.float32 else 64
     any_z = st.floats(-1e4, 1e4, width=width, allow_subnormal=True) | st.floats(
         float(np.finfo(dtype).min) / 4, float(np.finfo(dtype).max) / 4, width=width

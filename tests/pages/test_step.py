@@ -39,7 +39,10 @@ def test_the_numbers_are_those_of_the_trace(name, dtype, tmp_path):
 
 @each("name", NETWORKS)
 def test_values_between_the_symbols_fit_together(name, tmp_path):
-    """On the page, loss terms add up to the loss, dL/da times da/dz is delta, and each (z, a) is on its activation's curve."""
+    """The values on the web page of a training step agree with each other.
+
+    Loss terms add up to the losses of the samples, dL/da times da/dz is delta, and each (z, a) is on its activation's curve.
+    """
     trace = traced(name)
     page = written(trace, tmp_path)
     np.testing.assert_allclose(np.sum(page["terms"], axis=1), page["losses"], rtol=1e-8)

@@ -46,9 +46,10 @@ call_forward, call_backward, call_update = FORWARD.call, BACKWARD.call, UPDATE.c
 
 @njit_merged
 def sample_rows(memory, header, panels, group, k):
-    """Returns the offsets in memory of the MR elements in column k of a group, which is MR successive rows of a matrix.
+    """Returns the offsets in memory of MR elements of a matrix: the elements in column k and in the rows of a group.
 
-    `group` is the index of the group. The matrix is stored in panels (blocks of NR columns) that begin at memory[panels].
+    A group consists of MR successive rows; `group` is the index of the group. The matrix is stored in panels (blocks of NR
+    columns) that begin at memory[panels].
     """
     nr = NR_VECTORS * lanes(memory)
     x_0 = panels + (k // nr * header.rows + group * MR) * nr

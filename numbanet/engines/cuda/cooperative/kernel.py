@@ -115,7 +115,7 @@ def training_kernel(dtype: np.dtype) -> Any:
         loss_of_sample,  # array of shape (n,): the loss of each sample in `order`
         hits_of_sample,  # int32 array of shape (n,): the number of correct outputs of each sample in `order`
     ):
-        """Performs gradient descent, w <- w - eta dL/dw, on the samples in `order`, one step per batch.
+        """Performs gradient descent, w <- w - eta dL/dw, on n of the N samples, one step per batch.
 
         Runs the phases (parts of a step between barriers of all blocks) `first` to `stop - 1`, counted over all steps. Reads x
         (N*n_in,) and y (N, n_out), N samples, and order (n,), the row indices of n samples. Updates parameters (p,), all

@@ -146,13 +146,12 @@ def update_kernel(kind: int, decays: bool, clips: bool) -> Any:
 
     @cuda.jit
     def update(rates, constants, decay, sums, gradients, m, v, parameters):
-        """Updates all p parameters, with one thread for each parameter.
+        """Updates all p parameters, with one thread for each parameter. Twins: the loops in `numbanet.equations.descent`.
 
-        Twins: the loops in `numbanet.equations.descent`, which apply the same rules on the CPU. `rates` holds four values of
-        the step: the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds the largest allowed norm of
-        all gradients, then the constants of the rule. `decay` holds the weight-decay factor lambda for each weight, and 0 for
-        each bias. `sums` holds the SUMS partial sums of the squared gradients. Reads rates (4,), constants, decay (p,), sums
-        (SUMS,) and gradients (p,). Updates m, v and parameters, each (p,).
+        `rates` (4,) holds the divisor n of the loss, eta, and Adam's eta_t and epsilon_t. `constants` holds the largest allowed
+        norm of all gradients, then the constants of the rule. `decay` (p,) holds the weight-decay factor lambda for each
+        weight, and 0 for each bias. `sums` (SUMS,) holds partial sums of the squared gradients. Reads these four arrays and
+        gradients (p,). Updates parameters, and m and v (the velocity, or Adam's moments), each (p,).
         """
         at = cuda.grid(1)
         if at < parameters.shape[0]:

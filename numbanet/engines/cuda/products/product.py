@@ -9,7 +9,7 @@ A thread block computes a tile of the result matrix z. To compute its tile, a bl
 columns of the matrix right. A panel is the part of the tile's rows of left, or of the tile's columns of right, that belongs to
 a few successive terms k. The block copies panels to shared memory in pairs, one panel of left and one of right. Shared memory
 has room for two pairs of panels: the block reads one pair while the next pair is being loaded from global memory. Each thread
-computes a square of sums within the tile.
+computes as many rows as columns of the tile, for example 4 x 4 elements, each of which is a sum over k.
 
 The first stage of a kernel, the prologue, copies the first pair of panels (parts of left and right) to shared memory and
 initialises the sums. The second stage, the main loop, adds the terms of a pair of panels to the sums, while the elements of the
