@@ -375,11 +375,12 @@ def test_the_hook_after_batches_counts_the_batches_of_an_epoch(device, kernels, 
     numbers = []
     hook = type("Hook", (numbanet.Callback,), {"on_train_batch_end": lambda self, batch, logs: numbers.append(batch)})
     x, y = samples
-    batches = [(x[k : k + 10], y[k : k + 10]) for k in range(0, 30, 10)]
+    size = -(-len(x) // 3)
+    batches = [(x[k : k + size], y[k : k + size]) for k in range(0, len(x), size)]
     network(device, kernels).fit(lambda: batches, epochs=2, callbacks=hook(), verbose=0)
     assert numbers == [1, 2, 3, 1, 2, 3]
     numbers.clear()
-    network(device, kernels).fit(x[:30], y[:30], batch_size=10, epochs=1, callbacks=hook(), verbose=0)
+    network(device, kernels).fit(x, y, batch_size=size, epochs=1, callbacks=hook(), verbose=0)
     assert numbers[-1] == 3 and numbers == sorted(set(numbers))
 
 
