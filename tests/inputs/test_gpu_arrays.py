@@ -363,7 +363,7 @@ def as_on_a_gpu(value):
         return None
     if isinstance(value, np.ma.MaskedArray) or array.dtype.kind not in "iufc" or array.ndim == 0:
         return None
-    labels = array.ndim == 1
+    labels = array.ndim == 1 or array.shape[1:] == (1,)
     with np.errstate(over="ignore"):
         return array if labels or array.dtype.kind == "c" else array.astype("f4")
 
