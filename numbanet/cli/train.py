@@ -205,6 +205,8 @@ def _check_paths(options: argparse.Namespace) -> None:
             persist.container(path)
             refuse_unwritable(path)
             refuse_overwriting(path, options.data)
+    if options.checkpoint is not None and os.path.realpath(options.checkpoint) == os.path.realpath(options.output):
+        raise ValueError(f"--output and --checkpoint are both {options.output}: name two files")
     check_pictures(options, options.data)
 
 

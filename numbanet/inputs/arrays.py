@@ -236,7 +236,7 @@ def targets(y: Any, n: int, topology: Topology, device: str, name: str = "y") ->
             f"{labels_need}"
         )
     if array.shape[0] != n:
-        raise ValueError(f"x has {n} samples, but {name} has {array.shape[0]}")
+        raise ValueError(f"x{name.removeprefix('y')} has {n} samples, but {name} has {array.shape[0]}")
     if labels:
         return _one_hot(name, array, topology)
     if topology.loss not in ("bce", "cce"):

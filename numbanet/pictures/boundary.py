@@ -17,7 +17,7 @@ from numbanet import inputs
 from numbanet.network import Network
 from numbanet.pages import shortened
 from numbanet.pictures import style
-from numbanet.pictures.labels import are_texts, class_numbers, indices_of
+from numbanet.pictures.labels import are_texts, class_names, class_numbers, indices_of
 from numbanet.pictures.page import POINT, SMALLEST
 from numbanet.pictures.placing import size_in_mm, size_of, without_formulas
 from numbanet.pictures.space import cut, label
@@ -124,9 +124,10 @@ def _names(network: Network, names: Sequence[str] | None, classes: int) -> list[
     """Returns the names of the classes; None if neither the caller nor the network's table has names."""
     if names is None:
         return list(getattr(network.table and network.table.target, "labels", ())) or None
+    names = class_names(names)
     if len(names) != classes:
         raise ValueError(f"names has {len(names)} entries, but the network has {classes} classes")
-    return list(map(str, names))
+    return names
 
 
 def _areas(

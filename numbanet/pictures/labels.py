@@ -1,6 +1,6 @@
 """Converts the labels of samples, which may be strings, to class indices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,29 @@ from numbanet import checks, inputs
 
 
 def are_texts(labels: ArrayLike) -> bool:
-    """Returns True if the labels are strings."""
+    """Returns True if the labels, an array (n,) or (n, 1), are strings."""
     values: Any = np.asarray(labels)
-    return values.ndim == 1 and values.size > 0 and all(isinstance(value, str) for value in values.tolist())
+    column = values.ndim == 1 or values.shape[1:] == (1,)
+    return column and values.size > 0 and all(isinstance(value, str) for value in values.reshape(-1).tolist())
 
 
 def indices_of(name: str, labels: ArrayLike, names: Sequence[str]) -> NDArray[np.intp]:
     """Returns the index of each string in `names`; raises ValueError if a string is not in `names`."""
     index = {label: number for number, label in enumerate(names)}
-    values: list[str] = np.asarray(labels).tolist()
+    values: list[str] = np.asarray(labels).reshape(-1).tolist()
     for value in values:
         if value not in index:
             raise ValueError(f"{name} contains {value!r}, which is not a class{checks.suggestion(value, list(names))}")
     return np.array([index[value] for value in values], np.intp)
+
+
+def class_names(names: Sequence[str]) -> list[str]:
+    """Returns the names of the classes as a list of strings; raises TypeError for a string, a dict or a set."""
+    if isinstance(names, str | Mapping | Set):
+        raise TypeError(
+            f"names must be a list with the name of each class, in the order of the classes, not {checks.shown(names)}"
+        )
+    return list(map(str, names))
 
 
 def class_numbers(y: ArrayLike) -> NDArray[np.integer]:
@@ -43,6 +53,11 @@ def checked_numbers(name: str, value: ArrayLike) -> NDArray[np.integer]:
         raise TypeError(f"labels must be integers, but {name} contains {y.dtype}")
     if not np.isfinite(y).all():
         raise ValueError(f"{name} must be finite")
+    if y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all() and (wrong := np.flatnonzero(y.sum(axis=1) != 1)).size:
+        raise ValueError(
+            f"row {wrong[0]} of {name} contains {y[wrong[0]].sum():g} classes, but each sample must have exactly one class; "
+            "pictures.report draws the results of a network with several labels per sample"
+        )
     labels = class_numbers(y)
     if labels.min() < 0:
         raise ValueError(f"{name} contains {labels.min()}: labels must be 0 or more")
@@ -71,13 +86,13 @@ def classified(
     for name, value in given.items():
         refuse_empty(name, np.asarray(value))
     texts = {name: value for name, value in given.items() if are_texts(value)}
-    classes = None if names is None else list(map(str, names))
+    classes = None if names is None else class_names(names)
     if texts and classes is None:
         if len(texts) == 1:
             (name,) = texts
             other = "y_hat" if name == "y" else "y"
             raise ValueError(f"{name} contains strings, but {other} does not: pass names, a list of all classes")
-        classes = sorted({label for value in texts.values() for label in np.asarray(value).tolist()})
+        classes = sorted({label for value in texts.values() for label in np.asarray(value).reshape(-1).tolist()})
     numbers = [
         indices_of(name, value, classes) if classes is not None and name in texts else checked_numbers(name, value)
         for name, value in given.items()

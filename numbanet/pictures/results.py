@@ -1,5 +1,6 @@
 """Draws the results of training: learning curves, the confusion matrix, and the weights of the first layer as images."""
 
+import math
 import os
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ TITLE_POINTS = 10
 CLASS_LABELS = ("predicted class", "true class (each row: 100\N{NO-BREAK SPACE}%)")
 NAME_SHARE = 0.45  # the largest part of the width, and of the height, that the names of classes take
 LEAST_SIDE = 70.0  # the smallest side of a confusion matrix with the label of its axis, in points
+MOST_CLASSES = 500  # with more classes, a confusion matrix would take minutes, and its cells would be below a point
 LEAST_POINTS = 5.0  # the size of the smallest letters in a cell of a confusion matrix
 
 
@@ -177,7 +179,13 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
         y and y_hat differ in length, y or y_hat does not contain valid classes, or there are more classes than names.
     """
     true, predicted, classes = classified(y, y_hat, names)
-    counts = confusion(true, predicted, None if classes is None else len(classes))
+    number = 1 + max(true.max(), predicted.max()) if classes is None else len(classes)
+    if number > MOST_CLASSES:
+        raise ValueError(
+            f"there are {number} classes, but a confusion matrix can show at most {MOST_CLASSES}: if the labels are not class "
+            "indices, but for example years, pass them as strings"
+        )
+    counts = confusion(true, predicted, number)
     classes = [shortened(name) for name in classes or map(str, range(len(counts)))]
     longest = max(map(len, classes))
     side = float(np.clip(0.62 * len(classes) + 1, 3.4, 14))
@@ -195,7 +203,7 @@ def confusion_matrix(y: ArrayLike, y_hat: ArrayLike, *, names: Sequence[str] | N
     _write_title(ax, f"{counts.trace()} of {counts.sum()} correct, {100 * counts.trace() / counts.sum():.1f} %")
     cell = ax.get_window_extent().width / ax.figure.dpi * 72 / len(counts)  # in points
     if cell < 1.25 * points:
-        _name_classes(ax, classes, points, -(-int(1.25 * points) // int(cell)))
+        _name_classes(ax, classes, points, math.ceil(1.25 * points / cell))
     if not _write_counts(ax, counts, fractions, cell):
         label(ax, CLASS_LABELS[0], "true class (shade: share of the row)")
     return ax

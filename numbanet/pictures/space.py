@@ -22,7 +22,7 @@ def width_of(text: str, points: float) -> float:
 
 def cut(name: str, points: float, width: float) -> str:
     """Returns `name`; an ellipsis replaces its middle if it is wider than `width` points or longer than 28 letters."""
-    lengths = range(len(shortened(name)), 2, -1)
+    lengths = range(max(len(shortened(name)), 3), 2, -1)
     return next((short for most in lengths if width_of(short := shortened(name, most), points) <= width), name[:1])
 
 

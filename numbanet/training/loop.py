@@ -110,6 +110,7 @@ class Training:
             measured = measured_metrics(
                 model.topology,
                 settings.metrics,
+                arrays=isinstance(data, Data),
                 validation=validation is not None,
                 scheduled=settings.schedule is not None,
                 others=self.consensus.follows or any(overrides(each, "on_epoch_end") for each in settings.callbacks),

@@ -33,7 +33,7 @@ class MeasuredMetrics(NamedTuple):
 
 
 def measured_metrics(
-    topology: Topology, metrics: Mapping[str, Metric], *, validation: bool, scheduled: bool, others: bool
+    topology: Topology, metrics: Mapping[str, Metric], *, arrays: bool, validation: bool, scheduled: bool, others: bool
 ) -> MeasuredMetrics:
     """Returns the metrics, including the loss, that a call to `fit` measures in every epoch.
 
@@ -42,6 +42,8 @@ def measured_metrics(
     topology : Topology
     metrics : dict
         The metrics that were passed to `fit`, as functions by name.
+    arrays : bool
+        Whether the training data are arrays. If x yields batches, `fit` measures `metrics` only on the validation data.
     validation, scheduled : bool
         Whether `fit` has validation data (`validation`) and a schedule (`scheduled`).
     others : bool
@@ -51,9 +53,9 @@ def measured_metrics(
     larger: dict[str, bool | None] = {"loss": False}
     if topology.loss in ("bce", "cce"):
         larger["accuracy"] = True
-    larger |= {name: ours.get(own(metric)) for name, metric in metrics.items()}
-    if validation:
-        larger |= {f"val_{name}": value for name, value in larger.items()}
+    more = {name: ours.get(own(metric)) for name, metric in metrics.items()}
+    validated = {f"val_{name}": value for name, value in (larger | more).items()} if validation else {}
+    larger |= (more if arrays else {}) | validated
     return MeasuredMetrics(larger | dict.fromkeys(["learning_rate"] * scheduled + ["seconds"]), others)
 
 

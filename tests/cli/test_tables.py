@@ -321,3 +321,9 @@ def test_ctrl_c_saves_and_exits_130(tmp_path, monkeypatch, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["interrupted"] and result["epochs"] < 1000
     assert Network.load("net.npz").table.target.name == "species"
+
+
+def test_a_network_does_not_replace_its_checkpoint(tmp_path, capsys):
+    path = str(tmp_path / "model.npz")
+    assert main(["train", PENGUINS, "--target", "species", "--output", path, "--checkpoint", path]) == 1
+    assert "--output and --checkpoint are both" in capsys.readouterr().err and not list(tmp_path.iterdir())

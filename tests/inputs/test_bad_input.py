@@ -153,7 +153,7 @@ BAD_Y = {
         (np.array([0, -1, 0, 1]), ValueError, r"y\[1\] is -1: labels must be from 0 to 1, because the network has 2 outputs"),
         (np.array([0.0, 1, 0, 1]), TypeError, r"but y has dtype float64: convert it with y.astype\(int\)"),
         (np.array([0, 0.5, 0, 1]), TypeError, r"y\[1\] is 0.5: pass labels from 0 to 1, or probabilities of shape \(n, 2\)"),
-        (np.array([0, 1, 0]), ValueError, r"x has 4 samples, but y has 3"),
+        (np.array([0, 1, 0]), ValueError, r"x.* has 4 samples, but y has 3"),
         (
             np.ones((4, 3)),
             ValueError,
@@ -172,13 +172,13 @@ BAD_Y = {
         ([0, 1, 0, 1], ValueError, r"y has shape \(4,\), but the network has 2 outputs: pass shape \(n, 2\)"),
         (np.full((4, 2), 1.5), ValueError, r"y\[0, 0\] is 1.5: targets of bce must lie in \[0, 1\]"),
         (np.full((4, 2), -0.5), ValueError, r"targets of bce must lie in \[0, 1\]"),
-        (np.full((3, 2), 0.5), ValueError, r"x has 4 samples, but y has 3"),
+        (np.full((3, 2), 0.5), ValueError, r"x.* has 4 samples, but y has 3"),
     ],
     "mse": [
         (np.ones(4), ValueError, r"2 outputs: pass shape \(n, 2\); for class labels, create the network with the loss cce"),
         (np.full((4, 2), np.inf), ValueError, r"y\[0, 0\] is inf"),
         (np.ones((4, 2), complex), TypeError, r"y must contain real numbers"),
-        (np.ones((5, 2)), ValueError, r"x has 4 samples, but y has 5"),
+        (np.ones((5, 2)), ValueError, r"x.* has 4 samples, but y has 5"),
     ],
 }
 
@@ -350,3 +350,12 @@ def test_labels_may_be_a_column(call):
     assert (flat(flat_labels) == flat(column)).all()
     if call in ("evaluate", "train_step"):
         assert results[0] == results[1]
+
+
+def test_numbers_of_samples_that_differ_are_named_with_their_argument():
+    x, y = np.zeros((4, 3)), np.zeros((3, 2))
+    net = build(loss="mse", seed=0)
+    with pytest.raises(ValueError, match="x of validation_data has 4 samples, but y of validation_data has 3"):
+        net.fit(x[:3], y, epochs=1, validation_data=(x, y), verbose=0)
+    with pytest.raises(ValueError, match="x of batch 1 has 4 samples, but y of batch 1 has 3"):
+        net.fit([(x, y)], epochs=1, verbose=0)

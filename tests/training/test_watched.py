@@ -399,3 +399,12 @@ def test_a_callback_that_asks_for_keras_model_is_told_the_name_of_the_network():
     with pytest.raises(AttributeError, match=text):
         fit(callbacks=Watching())
     assert not hasattr(Watching(), "models") and copy.deepcopy(Watching()).network is None
+
+
+@each("validation, measured", [(False, "loss, accuracy, "), (True, "loss, accuracy, val_loss, val_accuracy, val_f1, ")])
+@each("argument", ["early_stopping", "schedule"])
+def test_metrics_of_batches_can_be_monitored_on_validation_data_only(argument, validation, measured):
+    watching = {"early_stopping": numbanet.EarlyStopping(2, monitor="f1"), "schedule": Plateau(1, monitor="f1")}[argument]
+    options = {"metrics": "f1", argument: watching, "validation_data": (X, Y) if validation else None}
+    with pytest.raises(ValueError, match=f"{argument} monitors 'f1', but fit measures only {measured}"):
+        network().fit([(X, Y)], epochs=2, verbose=0, **options)

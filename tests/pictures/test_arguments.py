@@ -1,4 +1,4 @@
-"""Pictures and reports of no samples, or of impossible numbers of samples, are refused before anything is drawn."""
+"""Arguments with which a picture or a report would show nothing or something wrong are refused before anything is drawn."""
 
 import numpy as np
 import pytest
@@ -51,3 +51,35 @@ def test_a_report_refuses_a_total_below_its_samples(total, error, message, as_ta
     with pytest.raises(error, match=message):
         pictures.report(tmp_path / "report.html", net, *data, total=total)
     assert not list(tmp_path.iterdir())
+
+
+@each("labels", [["no", "yes"], ["a", "of"]])
+def test_short_names_of_classes_are_written_in_full(labels):
+    ax = pictures.confusion_matrix(labels, labels)
+    assert [text.get_text() for text in ax.get_yticklabels()] == labels
+    pyplot.close(ax.figure)
+
+
+def test_labels_may_be_a_column_of_strings():
+    ax = pictures.confusion_matrix([["b"], ["a"]], ["a", "a"])
+    assert ax.get_title(loc="left") == "1 of 2 correct, 50.0 %"
+    pyplot.close(ax.figure)
+
+
+@each("names", [{1: "b", 0: "a"}, {"a", "b"}, "ab"])
+def test_names_of_classes_have_an_order(names):
+    with pytest.raises(TypeError, match="names must be a list with the name of each class"):
+        pictures.confusion_matrix([0, 1], [0, 1], names=names)
+
+
+@each(
+    "y, message",
+    [
+        ([[0, 1], [1, 1]], "row 1 of y contains 2 classes, but each sample must have exactly one"),
+        ([[0, 0], [0, 1]], "row 0 of y contains 0 classes"),
+        ([2019, 2020], "there are 2021 classes, .* at most 500"),
+    ],
+)
+def test_what_is_not_one_of_a_few_classes_is_refused(y, message):
+    with pytest.raises(ValueError, match=message):
+        pictures.confusion_matrix(y, [0, 1])
