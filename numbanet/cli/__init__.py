@@ -58,6 +58,18 @@ def main(arguments: list[str] | None = None) -> int:
     SystemExit
         The arguments are invalid (status 2), or ask for help or the version (status 0).
     """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            print(end="", flush=True)  # raises BrokenPipeError here, where it is caught, and not when the process ends
+    except BrokenPipeError:  # the program that reads the output, such as `head`, has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Runs one subcommand; prints a message about an error, except BrokenPipeError, and returns the exit status."""
     if not (sys.argv[1:] if arguments is None else arguments):
         print(GREETING, end="")
         return 0
@@ -69,9 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
         with nullcontext() if getattr(options, "quiet", False) else announced(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return options.command(options)
-    except BrokenPipeError:  # the program that reads the output, such as `head`, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        raise
     except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
         message = f"numbanet: {_message(error)}"
         end_all(lambda: print(message, file=sys.stderr))

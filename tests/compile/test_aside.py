@@ -11,7 +11,7 @@ from numbanet import Network, _cuda
 from numbanet._compile import aside, config
 from numbanet.engines.cpu import routines, threads
 from numbanet.engines.cpu.kernels.routine import Signature
-from tests.helpers.called_aside import fail, write, write_and_sleep
+from tests.helpers.called_aside import fail, write, write_and_sleep, write_content_of
 from tests.helpers.engines import each
 
 pytestmark = pytest.mark.skipif(_cuda.SIMULATED or config.DISABLE_JIT, reason="needs compiled functions")
@@ -36,6 +36,7 @@ def test_a_call_that_nobody_waits_for_is_stopped(tmp_path):
         while not (file.exists() and file.read_text()):
             time.sleep(0.01)
         raise KeyboardInterrupt
+    assert file.read_text() != "waited"
     with pytest.raises(ProcessLookupError):
         os.kill(int(file.read_text()), 0)
 
@@ -44,6 +45,16 @@ def test_a_call_that_takes_too_long_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(aside, "SECONDS", 0.01)
     with aside.called_aside(write_and_sleep, (str(tmp_path / "file"),)) as wait:
         wait()
+    assert not (tmp_path / "file").exists() or (tmp_path / "file").read_text() != "waited"
+
+
+def test_the_other_process_imports_modules_from_the_same_folders(tmp_path, monkeypatch):
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "only_here.py").write_text("content = 'found'")
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    with aside.called_aside(write_content_of, ("only_here", str(tmp_path / "file"))) as wait:
+        wait()
+    assert (tmp_path / "file").read_text() == "found"
 
 
 @each("name, value", [("cache_folder", lambda: None), ("sys.executable", "/opt/editor"), ("sys.executable", None)])
